@@ -1,0 +1,238 @@
+"""Sessions, accounts and organizations on the Web API (docs/protocol.md, Actions)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from accounts.authentication import LoginRefusedError, log_in, roles_of
+from accounts.history import record_change
+from accounts.models import Account, Channel, Organization, Role, User
+from accounts.services import end_session, open_session
+from accounts.validators import DOMAIN_MAX_LENGTH, USER_ADDRESS_MAX_LENGTH
+from voicemail_site.logs import request_id
+from voicemail_site.webapi.action import Action, EstablishedSession
+from voicemail_site.webapi.elements import Collection, Element, Group, Member, Fixed, Tree
+from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
+from voicemail_site.webapi.paging import read_page
+from voicemail_site.webapi.parameters import (
+    Identifier,
+    OrderBy,
+    PageParameters,
+    Parameters,
+    Reference,
+    Text,
+)
+from voicemail_site.webapi.registry import register
+
+PASSWORD_MAX_LENGTH = 1024
+
+
+class AccountIdentifier(Reference, Identifier):
+    """An account that the caller administers."""
+
+    target = "account"
+    missing = Code.ACCOUNT_AUTHORIZATION
+    is_action_error = True
+
+    def find(self, caller: User, value: int) -> Account | None:
+        return Account.objects.visible_to(caller).filter(pk=value).first()
+
+
+class OrganizationIdentifier(Reference, Identifier):
+    """An organization of an account that the caller administers."""
+
+    target = "organization"
+    missing = Code.ORGANIZATION_AUTHORIZATION
+    is_action_error = True
+
+    def find(self, caller: User, value: int) -> Organization | None:
+        return visible_organizations(caller).filter(pk=value).first()
+
+
+class OrganizationDomain(Reference, Text):
+    """An organization that the caller administers, named by its domain."""
+
+    target = "organization"
+    missing = Code.DOMAIN_UNRECOGNIZED
+
+    def find(self, caller: User, value: str) -> Organization | None:
+        return visible_organizations(caller).filter(domain=value).first()
+
+
+def visible_organizations(caller: User) -> QuerySet[Organization]:
+    """Give the organizations that the caller administers."""
+    return Organization.objects.visible_to(caller)
+
+
+class WritingAction(Action):
+    """An action whose look-ups, checks and work are one transaction, and one Change."""
+
+    def transaction(self, caller: User) -> AbstractContextManager[None]:
+        return record_change(by=caller, channel=Channel.API, request_id=request_id.get())
+
+
+def _contact() -> Group:
+    return Group(
+        "Contact",
+        Member("Name", "contact_name"),
+        Member("Organization", "contact_organization"),
+        Member("Address", "contact_address"),
+        Member("City", "contact_city"),
+        Member("State", "contact_state"),
+        Member("Zipcode", "contact_zipcode"),
+        Member("Country", "contact_country"),
+        Member("CountryId", "contact_country_id"),
+        Member("Phone", "contact_phone"),
+        Member("Email", "contact_email"),
+        Member("Modified", "contact_modified"),
+    )
+
+
+AccountElement = Element(
+    "Account",
+    Member("AccountId", "id"),
+    Member("Balance", "balance"),
+    Member("CreditLimit", "credit_limit"),
+    Member("Recharge", "recharge"),
+    Member("RechargeLevel", "recharge_level"),
+    Member("RechargeThreshold", "recharge_threshold"),
+    Member("Modified", "modified"),
+    Member("Created", "created"),
+    _contact(),
+)
+
+OrganizationElement = Element(
+    "Organization",
+    Member("OrganizationId", "id"),
+    Member("AccountId", "account_id"),
+    Fixed("Service", "hosted"),
+    Member("Domain", "domain"),
+    Member("CallerId", "caller_id"),
+    Member("CallerIdName", "caller_id_name"),
+    Member("CallerIdNumber", "caller_id_number"),
+    Member("Status", "status"),
+    Member("ExtendedDialing", "extended_dialing"),
+    Member("E911Provisioning", "e911_provisioning"),
+    Member("Modified", "modified"),
+    Member("Created", "created"),
+    _contact(),
+)
+
+Organizations = Collection("Organizations", OrganizationElement)
+
+
+@register
+class SessionCreate(Action):
+    """Log in and open a session; its SessionId stands in the Context's Session."""
+
+    class Parameters(Parameters):
+        username = Text(
+            max_length=USER_ADDRESS_MAX_LENGTH,
+            help_text="The user's authentication name, or user@domain; in any case.",
+        )
+        password = Text(max_length=PASSWORD_MAX_LENGTH, help_text="The user's password.")
+
+    def run(self, caller: None, values: Mapping[str, Any]) -> Tree:
+        request = self.request._request
+        try:
+            user = log_in(request, username=values["username"], password=values["password"])
+        except LoginRefusedError as exc:
+            raise RefusedRequest([_login_error(exc)], is_valid=True) from exc
+        session_id, _ = open_session(
+            user,
+            now=timezone.now(),
+            client_address=request.META.get("REMOTE_ADDR"),
+            user_agent=request.META.get("HTTP_USER_AGENT", ""),
+        )
+        self.session = EstablishedSession(session_id, user.pk, roles_of(user))
+        return ""
+
+
+def _login_error(refused: LoginRefusedError) -> RequestError:
+    if not refused.is_locked:
+        return RequestError("Action", Code.LOGIN_FAILED)
+    minutes = int(settings.LOGIN_LOCK.total_seconds() // 60)
+    message = (
+        "You have failed to log in too many times. "
+        f"Please wait {minutes} minutes then try again."
+    )
+    return RequestError("Action", Code.LOGIN_LOCKED, message)
+
+
+@register
+class SessionDestroy(Action):
+    """End the session that is sent, and no other one."""
+
+    requires: ClassVar[str] = Role.USER
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        if self.session is not None:
+            end_session(self.session.session_id)
+        self.session = None
+        return ""
+
+
+@register
+class AccountRead(Action):
+    """Return an Account with its Contact and its stored figures."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        account_id = AccountIdentifier(help_text="A unique Account.")
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        return {"Account": AccountElement.tree_of(values["account"])}
+
+
+@register
+class OrganizationRead(Action):
+    """Return an Organization, found by its id or by its domain."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        organization_id = OrganizationIdentifier(
+            required=False, help_text="A unique Organization."
+        )
+        domain = OrganizationDomain(
+            required=False,
+            max_length=DOMAIN_MAX_LENGTH,
+            help_text="The Organization's domain, in any case.",
+        )
+
+        one_and_only_one_of = ("organization_id", "domain")
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        return {"Organization": OrganizationElement.tree_of(values["organization"])}
+
+
+@register
+class OrganizationBrowse(Action):
+    """List the Organizations of an Account."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(PageParameters):
+        account_id = AccountIdentifier(help_text="A unique Account.")
+        order_by = OrderBy(
+            {"OrganizationId": ("id",), "Domain": ("domain",)},
+            help_text="The order of the list; OrganizationId unless it is sent.",
+        )
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        rows = visible_organizations(caller).filter(account=values["account"])
+        page = read_page(
+            rows.order_by(*values["order_by"]),
+            OrganizationElement,
+            limit=values["limit"],
+            offset=values["offset"],
+            calc_found=values["calc_found"],
+        )
+        return {"Organizations": Organizations.tree(page)}

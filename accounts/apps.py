@@ -1,0 +1,26 @@
+"""The accounts app: who is served, and who may ask."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+from accounts.guards import FixedAccount, SameAccount, watch_migrations
+
+
+class AccountsConfig(AppConfig):
+    """Register the actions, the history's author and the guards."""
+
+    name = "accounts"
+    guards = (
+        FixedAccount(),
+        SameAccount(table="accounts_user", name="user_is_of_its_organizations_account"),
+    )
+
+    def ready(self) -> None:
+        from simple_history.signals import pre_create_historical_record
+
+        from accounts.history import attach_change
+
+        pre_create_historical_record.connect(attach_change, dispatch_uid="attach_change")
+        watch_migrations(self)
+        import_module("accounts.actions")

@@ -1,0 +1,111 @@
+"""Who somebody is: by name and password, or by the SessionId of an API call."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.backends import BaseBackend
+from django.db.models.functions import Lower
+from django.http import HttpRequest
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from accounts import lockout
+from accounts.models import Role, Session, Status, User
+from accounts.services import digest_of, touch_session
+from voicemail_site.webapi.action import EstablishedSession
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
+
+
+def find_user(name: str) -> User | None:
+    """Find a user by authentication name or ``user@domain``, in any case."""
+    users = User.unscoped.select_related("account")
+    username, at, domain = name.rpartition("@")
+    if not at:
+        return users.filter(auth_username=name).first()
+    with_address = users.annotate(folded=Lower("username"))
+    return with_address.filter(folded=username.lower(), organization__domain=domain).first()
+
+
+def may_log_in(user: User) -> bool:
+    """Tell whether a user, and the user's account, are enabled."""
+    return user.is_active and (user.account is None or user.account.status == Status.ENABLED)
+
+
+class UserBackend(BaseBackend):
+    """Check a password, at the same cost whether or not the user exists or may log in."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        if username is None or password is None:
+            return None
+        user = find_user(username)
+        if user is None:
+            User().set_password(password)
+            return None
+        if not user.check_password(password) or not may_log_in(user):
+            return None
+        return user
+
+    def get_user(self, user_id: int) -> User | None:
+        user = User.unscoped.select_related("account").filter(pk=user_id).first()
+        return user if user is not None and may_log_in(user) else None
+
+
+class LoginRefusedError(Exception):
+    """A login that failed; ``is_locked`` where the password did not count any more."""
+
+    def __init__(self, *, is_locked: bool) -> None:
+        self.is_locked = is_locked
+        super().__init__("locked" if is_locked else "failed")
+
+
+def log_in(request: HttpRequest, *, username: str, password: str) -> User:
+    """Check a name and a password for the API, and count the failures.
+
+    Raises LoginRefusedError. It must not run inside a transaction that the refusal rolls back.
+    """
+    user = authenticate(request, username=username, password=password)
+    is_locked = getattr(request, "axes_locked_out", False)
+    # The library's middleware would turn the answer into its own page.
+    request.axes_locked_out = False  # type: ignore[attr-defined]
+    if not isinstance(user, User):
+        raise LoginRefusedError(is_locked=is_locked)
+    if not lockout.clear_failures(user):
+        raise LoginRefusedError(is_locked=True)
+    return user
+
+
+def roles_of(user: User) -> tuple[str, ...]:
+    """Give the names of a user's roles on the wire."""
+    return (Role(user.role).label,)
+
+
+class SessionIdAuthentication(BaseAuthentication):
+    """Find the live session that the SessionId parameter names; a cookie is never looked at."""
+
+    def authenticate(self, request: Request) -> tuple[User, EstablishedSession] | None:
+        session_id = request.parser_context["view"].parameters.get("SessionId")
+        if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
+            return None
+        now = timezone.now()
+        session = (
+            Session.unscoped.live_at(now)  # type: ignore[attr-defined]  # from_queryset's manager
+            .filter(digest=digest_of(session_id))
+            .select_related("user__account")
+            .first()
+        )
+        if session is None:
+            return None
+        touch_session(session, now=now)
+        user = session.user
+        return user, EstablishedSession(session_id, user.pk, roles_of(user))

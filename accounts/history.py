@@ -1,0 +1,127 @@
+"""Who changed what: one Change for each request, and a history row for each object it touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from django.db import models, transaction
+from simple_history.models import HistoricalRecords
+
+if TYPE_CHECKING:
+    from accounts.models import Account, Change, User
+
+_open_change: ContextVar[Change | None] = ContextVar("open_change", default=None)
+
+
+class ChangeRequiredError(RuntimeError):
+    """Raised when something is written outside ``record_change``: nobody would be its author."""
+
+
+@contextmanager
+def record_change(
+    *,
+    by: User | None,
+    channel: str,
+    account: Account | None = None,
+    actor: str = "",
+    request_id: str = "",
+) -> Iterator[None]:
+    """Run one transaction whose history rows all name this author.
+
+    The Change is stored with the first history row, so an edit that changes nothing leaves none.
+    ``actor`` names who acted where no user of ours did, such as an operator at a shell.
+    """
+    from accounts.models import Change
+
+    change = Change(
+        user=by,
+        actor=actor or (by.get_username() if by else ""),
+        channel=channel,
+        account=account,
+        request_id=request_id,
+    )
+    with transaction.atomic():
+        token = _open_change.set(change)
+        try:
+            yield
+        finally:
+            _open_change.reset(token)
+
+
+def current_change(account_id: int | None) -> Change:
+    """Give the open Change, stored; the first row it touches names its account.
+
+    Raises ChangeRequiredError outside ``record_change``.
+    """
+    change = _open_change.get()
+    if change is None:
+        raise ChangeRequiredError("Every write belongs into a record_change block.")
+    if change.pk is None:
+        change.account_id = change.account_id or account_id
+        change.save()
+    return change
+
+
+class ChangedRow(models.Model):
+    """What every history row carries beside the library's columns: its Change."""
+
+    change = models.ForeignKey("accounts.Change", on_delete=models.CASCADE, related_name="+")
+
+    class Meta:
+        abstract = True
+
+
+class AccountChangedRow(ChangedRow):
+    """The history row of an Account, whose account is itself."""
+
+    account = models.ForeignKey(
+        "accounts.Account", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True
+
+
+class History(HistoricalRecords):
+    """django-simple-history's records with 64-bit ids, a Change, and two indexes.
+
+    The indexes serve "this account's changes, newest first" and "this object's".
+    """
+
+    def __init__(self, *, bases: tuple[type[models.Model], ...] = (ChangedRow,), **kwargs: Any):
+        super().__init__(
+            bases=bases,
+            history_id_field=models.BigAutoField(),
+            history_user_id_field=models.BigIntegerField(null=True),
+            no_db_index=["id", "account", "organization"],
+            **kwargs,
+        )
+
+    def get_meta_options(self, model: type[models.Model]) -> dict[str, Any]:
+        """Add the two indexes to the library's options."""
+        name = model._meta.model_name
+        return super().get_meta_options(model) | {
+            "indexes": [
+                models.Index(fields=["account", "-history_id"], name=f"{name}_history_account"),
+                models.Index(fields=["id", "-history_id"], name=f"{name}_history_object"),
+            ]
+        }
+
+    def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
+        """Record a save, except one that writes only columns the history leaves out."""
+        written = kwargs.get("update_fields")
+        if written is not None and set(written) <= set(self.excluded_fields):
+            return
+        super().post_save(instance, created, **kwargs)
+
+
+def attach_change(*, history_instance: Any, instance: Any, **kwargs: Any) -> None:
+    """Give a history row its Change and account, just before the library stores it."""
+    if instance._meta.label == "accounts.Account":
+        history_instance.account_id = instance.pk
+    change = current_change(history_instance.account_id)
+    history_instance.change = change
+    history_instance.history_user_id = change.user_id

@@ -1,0 +1,50 @@
+"""The database's refusals, told as the models' own errors: it decides every race."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models
+
+
+def violated_constraint(exc: IntegrityError, model: type[models.Model]) -> str:
+    """Name the unique constraint of the model that was violated, or give an empty text.
+
+    PostgreSQL tells the name; SQLite tells it for an index on expressions, and the columns else.
+    """
+    diagnostics: Any = getattr(exc.__cause__, "diag", None)
+    if diagnostics is not None:
+        return str(diagnostics.constraint_name or "")
+    told = str(exc).removeprefix("UNIQUE constraint failed: ")
+    for constraint in model._meta.constraints:
+        fields = getattr(constraint, "fields", ())
+        columns = [model._meta.get_field(name).column for name in fields]  # type: ignore[union-attr]
+        spelled = ", ".join(f"{model._meta.db_table}.{column}" for column in columns)
+        if told in (spelled, f"index '{constraint.name}'"):
+            return str(constraint.name)
+    return ""
+
+
+@contextmanager
+def reporting_taken(model: type[models.Model], fields: Mapping[str, str]) -> Iterator[None]:
+    """Turn the violation of a unique constraint into the error of a field.
+
+    ``fields`` maps the names of constraints to fields; raises ValidationError with the
+    constraint's message and the code ``unavailable``. Any other violation passes.
+    """
+    try:
+        yield
+    except IntegrityError as exc:
+        name = violated_constraint(exc, model)
+        if name not in fields:
+            raise
+        (message,) = (
+            each.get_violation_error_message()
+            for each in model._meta.constraints
+            if each.name == name
+        )
+        taken = ValidationError(message, code="unavailable")
+        raise ValidationError({fields[name]: taken}) from exc

@@ -1,0 +1,132 @@
+"""Locking a user after too many wrong passwords, and slowing down an address that guesses.
+
+django-axes keeps the counts. Its own handler keeps one for each address and client, and decides
+before the password is checked; here there is one count for each user, whatever the spelling, and
+it is settled under a row lock when the check is over. So of any number of simultaneous wrong
+passwords exactly as many are counted as the limit allows (docs/protocol.md, Lock-out).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from axes.handlers.database import AxesDatabaseHandler
+from axes.models import AccessAttempt, AccessFailureLog
+from django.conf import settings
+from django.db import transaction
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.models import User
+
+# One row a user: the library's key has an address and a client as well.
+_ANY_CLIENT = {"ip_address": "0.0.0.0", "user_agent": ""}  # noqa: S104  # No address is bound.
+_ADDRESS_WINDOW = timedelta(minutes=1)
+
+
+def canonical_username(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """Give the one name under which all spellings of a user are counted.
+
+    A name that nobody has counts like any other.
+    """
+    from accounts.authentication import find_user
+
+    credentials = credentials or {}
+    name = str(credentials.get("username") or credentials.get(User.USERNAME_FIELD) or "")
+    user = find_user(name)
+    return user.auth_username if user else name.lower()[:255]
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Give the client's address; trusted proxies have been seen through by now."""
+    return request.META.get("REMOTE_ADDR") or None
+
+
+def is_locked_at(attempt: AccessAttempt | None, now: datetime) -> bool:
+    """Tell whether a user's failures lock the user at a given time."""
+    return (
+        attempt is not None
+        and attempt.failures_since_start >= settings.LOGIN_FAILURE_LIMIT
+        and attempt.attempt_time > now - settings.LOGIN_LOCK
+    )
+
+
+def is_guessing(address: str | None, now: datetime) -> bool:
+    """Tell whether too many logins failed from this address in the last minute."""
+    recent = AccessFailureLog.objects.filter(
+        ip_address=address, attempt_time__gt=now - _ADDRESS_WINDOW
+    )
+    return recent.count() >= settings.LOGIN_FAILURES_PER_ADDRESS
+
+
+def clear_failures(user: User) -> bool:
+    """Forget a user's failures after a right password; tell whether the login may go on.
+
+    It may not where simultaneous wrong ones have locked the user meanwhile.
+    """
+    with transaction.atomic():
+        attempt = _attempts(user.auth_username).select_for_update().first()
+        if attempt is None:
+            return True
+        if is_locked_at(attempt, timezone.now()):
+            return False
+        attempt.delete()
+    return True
+
+
+def unlock(user: User) -> None:
+    """Let a locked user log in again at once."""
+    _attempts(user.auth_username).delete()
+
+
+def _attempts(username: str) -> Any:
+    return AccessAttempt.objects.filter(username=username, **_ANY_CLIENT)
+
+
+class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped
+    """The library's handler with one count a user, settled after the check."""
+
+    def is_locked(self, request: Any, credentials: dict[str, Any] | None = None) -> bool:
+        """Tell whether the user is locked, or the address guesses."""
+        now = timezone.now()
+        attempt = _attempts(canonical_username(request, credentials)).first()
+        return is_locked_at(attempt, now) or is_guessing(request.axes_ip_address, now)
+
+    def user_login_failed(
+        self, sender: Any, credentials: dict[str, Any], request: Any = None, **kwargs: Any
+    ) -> None:
+        """Count a failure, unless the user is locked by now: a lock is never prolonged."""
+        if request is None or request.axes_locked_out:
+            return
+        username = canonical_username(request, credentials)
+        with transaction.atomic():
+            attempt, _ = AccessAttempt.objects.select_for_update().get_or_create(
+                username=username, **_ANY_CLIENT, defaults={"failures_since_start": 0}
+            )
+            if is_locked_at(attempt, timezone.now()):
+                request.axes_locked_out = True
+                return
+            self._count(attempt, request)
+
+    def _count(self, attempt: AccessAttempt, request: Any) -> None:
+        now = timezone.now()
+        if attempt.attempt_time <= now - settings.LOGIN_LOCK:
+            attempt.failures_since_start = 0
+        attempt.failures_since_start += 1
+        attempt.attempt_time = now
+        attempt.save(update_fields=["failures_since_start", "attempt_time"])
+        AccessFailureLog.objects.create(
+            username=attempt.username,
+            ip_address=request.axes_ip_address,
+            user_agent=request.axes_user_agent,
+            path_info=request.axes_path_info,
+            http_accept=request.axes_http_accept,
+        )
+
+    def user_logged_in(self, sender: Any, request: Any, user: User, **kwargs: Any) -> None:
+        """Forget the failures of a user who logged in to the admin."""
+        clear_failures(user)
+
+    def user_logged_out(self, sender: Any, request: Any, user: User, **kwargs: Any) -> None:
+        """Nothing is kept of a logout."""

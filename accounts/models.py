@@ -1,0 +1,473 @@
+"""Accounts, their organizations and users, the users' sessions, and who changed what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from accounts import validators
+from accounts.history import AccountChangedRow, History
+from accounts.scoping import ScopedManager
+
+UNITED_STATES = 207
+UNITED_STATES_NAME = "United States of America"
+
+
+class Status(models.TextChoices):
+    """Whether the PBX and the sign-in know an object; a disabled one can still be edited."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+class LowerCaseField(models.CharField[str, str]):
+    """A short text that is the same in any case: stored, and looked up, in lower case."""
+
+    def to_python(self, value: Any) -> Any:
+        value = super().to_python(value)
+        return value.lower() if isinstance(value, str) else value
+
+    def get_prep_value(self, value: Any) -> Any:
+        value = super().get_prep_value(value)
+        return value.lower() if isinstance(value, str) else value
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> Any:
+        value = self.to_python(super().pre_save(model_instance, add))
+        setattr(model_instance, self.attname, value)
+        return value
+
+
+class TimestampedModel(models.Model):
+    """When a row was created and last changed, in UTC; equal until the first change."""
+
+    created = models.DateTimeField(editable=False)
+    modified = models.DateTimeField(editable=False)
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def from_db(
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any]
+    ) -> Self:
+        instance = super().from_db(db, field_names, values)
+        instance._loaded = dict(zip(field_names, values, strict=False))
+        return instance
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding and self.created is None:
+            self.created = self.modified = timezone.now()
+        super().save(*args, **kwargs)
+
+    def changed_fields(self) -> list[str]:
+        """Name the columns whose value is no longer the one that was loaded."""
+        return [
+            field.attname
+            for field in self._meta.concrete_fields
+            if field.attname in self._loaded
+            and field.to_python(getattr(self, field.attname)) != self._loaded[field.attname]
+        ]
+
+    def save_changed(self) -> bool:
+        """Store what was changed, and Modified with it; tell whether anything was.
+
+        An edit that changes nothing writes nothing.
+        """
+        changed = self.changed_fields()
+        if not changed:
+            return False
+        self.modified = timezone.now()
+        self.save(update_fields=[*changed, *self._stamp(changed), "modified"])
+        self._loaded |= {name: getattr(self, name) for name in changed}
+        return True
+
+    def _stamp(self, changed: Iterable[str]) -> list[str]:
+        """Set further times that a change moves, and name their columns."""
+        return []
+
+
+class ContactModel(models.Model):
+    """The Contact element of an account or organization (docs/protocol.md, Elements)."""
+
+    contact_name = models.CharField("name", max_length=128, blank=True)
+    contact_organization = models.CharField("organization", max_length=128, blank=True)
+    contact_address = models.CharField("address", max_length=255, blank=True)
+    contact_city = models.CharField("city", max_length=128, blank=True)
+    contact_state = models.CharField("state", max_length=128, blank=True)
+    contact_zipcode = models.CharField("zip code", max_length=32, blank=True)
+    contact_country = models.CharField(
+        "country", max_length=128, blank=True, default=UNITED_STATES_NAME
+    )
+    contact_country_id = models.PositiveIntegerField(
+        "country's number", default=UNITED_STATES, help_text="207 is the United States of America."
+    )
+    contact_phone = models.CharField("phone", max_length=64, blank=True)
+    contact_email = models.CharField(
+        "e-mail",
+        max_length=validators.EMAIL_MAX_LENGTH,
+        blank=True,
+        validators=[validators.validate_email],
+    )
+    contact_modified = models.DateTimeField(editable=False)
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if self._state.adding and self.contact_modified is None:
+            self.contact_modified = timezone.now()
+        super().save(*args, **kwargs)
+
+    def _stamp(self, changed: Iterable[str]) -> list[str]:
+        if not any(name.startswith("contact_") for name in changed):
+            return []
+        self.contact_modified = timezone.now()
+        return ["contact_modified"]
+
+
+class Account(ContactModel, TimestampedModel):
+    """A customer of the provider; its figures are stored and shown, nothing is charged here."""
+
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ENABLED)
+    balance = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
+    credit_limit = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
+    recharge = models.BooleanField(default=False)
+    recharge_level = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
+    recharge_threshold = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
+
+    unscoped: ClassVar[models.Manager[Account]] = models.Manager()
+    objects: ClassVar[ScopedManager[Account]] = ScopedManager("pk")  # type: ignore[misc]  # scoped
+    history = History(bases=(AccountChangedRow,))
+
+    class Meta:
+        default_manager_name = "unscoped"
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="account_status_is_known"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.contact_organization or self.contact_name or f"Account {self.pk}"
+
+
+class Organization(ContactModel, TimestampedModel):
+    """One SIP domain of an account; its account never changes."""
+
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, related_name="organizations", db_index=False
+    )
+    domain = LowerCaseField(
+        max_length=validators.DOMAIN_MAX_LENGTH,
+        validators=[validators.validate_domain],
+        help_text="The SIP domain, such as example.onsip.com.",
+    )
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ENABLED)
+    caller_id = models.CharField("caller id", max_length=128, blank=True)
+    caller_id_name = models.CharField("caller id name", max_length=64, blank=True)
+    caller_id_number = models.CharField("caller id number", max_length=64, blank=True)
+    extended_dialing = models.BooleanField(default=False)
+    e911_provisioning = models.BooleanField("E911 provisioning", default=False)
+
+    unscoped: ClassVar[models.Manager[Organization]] = models.Manager()
+    objects: ClassVar[ScopedManager[Organization]] = ScopedManager()  # type: ignore[misc]  # scoped
+    history = History()
+
+    class Meta:
+        default_manager_name = "unscoped"
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["domain"],
+                name="unique_organization_domain",
+                violation_error_message="This domain is already in use.",
+            ),
+            # The target of the composite keys that tie a box and a user to the same account.
+            models.UniqueConstraint(fields=["account", "id"], name="unique_organization_of_account"),
+            models.CheckConstraint(
+                condition=Q(domain__regex=validators.DOMAIN_PATTERN) & Q(domain=Lower("domain")),
+                name="organization_domain_is_a_host_name",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=Status.values), name="organization_status_is_known"
+            ),
+        )
+        indexes = (models.Index(fields=["account", "domain"], name="organization_by_domain"),)
+
+    def __str__(self) -> str:
+        return self.domain
+
+
+class Role(models.TextChoices):
+    """What a user may do; the labels are the names on the wire (docs/protocol.md, Roles)."""
+
+    USER = "user", "User"
+    ACCOUNT_ADMIN = "account_admin", "Account Admin"
+    SYSTEM_ADMIN = "system_admin", "System Admin"
+
+    @property
+    def rank(self) -> int:
+        """Give a number that grows with what the role may do."""
+        return list(Role).index(self)
+
+
+class UserManager(BaseUserManager["User"]):
+    """Django's own way to users: the authentication backend and ``createsuperuser``."""
+
+    def create_superuser(self, auth_username: str, password: str | None = None) -> User:
+        """Create a user of the provider's staff.
+
+        Only ``manage.py createsuperuser`` calls this, on an installation without a user.
+        """
+        from accounts.services import add_user
+        from accounts.history import record_change
+
+        with record_change(by=None, channel=Channel.COMMAND, actor="createsuperuser"):
+            return add_user(auth_username=auth_username, role=Role.SYSTEM_ADMIN, password=password)
+
+
+class User(AbstractBaseUser, TimestampedModel):
+    """Somebody who logs in: provider staff, an account's admin, or a plain user of an account.
+
+    ``organization`` and ``username`` together make the address ``user@domain``, another name to
+    log in with.
+    """
+
+    auth_username = LowerCaseField(
+        "authentication name",
+        max_length=validators.USERNAME_MAX_LENGTH,
+        validators=[validators.validate_username],
+        help_text="The name to log in with: letters, digits, dots, underscores and hyphens.",
+    )
+    role = models.CharField(max_length=16, choices=Role.choices, default=Role.USER)
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, null=True, blank=True, related_name="users"
+    )
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.RESTRICT,
+        null=True,
+        blank=True,
+        related_name="users",
+        db_index=False,
+    )
+    username = models.CharField(
+        "user name of the address",
+        max_length=validators.USERNAME_MAX_LENGTH,
+        blank=True,
+        validators=[validators.validate_username],
+        help_text="With the organization's domain it makes the address user@domain.",
+    )
+    is_active = models.BooleanField("enabled", default=True)
+
+    USERNAME_FIELD = "auth_username"
+    EMAIL_FIELD = None  # type: ignore[assignment]  # A user has a SIP address, no mailbox of ours.
+
+    unscoped: ClassVar[UserManager] = UserManager()
+    objects: ClassVar[ScopedManager[User]] = ScopedManager()  # type: ignore[misc]  # scoped
+    history = History(excluded_fields=["password", "last_login"])
+
+    class Meta:
+        default_manager_name = "unscoped"
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["auth_username"],
+                name="unique_user_auth_username",
+                violation_error_message="This authentication name is already in use.",
+            ),
+            models.UniqueConstraint(
+                "organization",
+                Lower("username"),
+                name="unique_user_address",
+                violation_error_message="This address is already in use.",
+            ),
+            models.CheckConstraint(
+                condition=Q(auth_username__regex=validators.USERNAME_PATTERN)
+                & Q(auth_username=Lower("auth_username")),
+                name="user_auth_username_form",
+            ),
+            models.CheckConstraint(
+                condition=Q(organization__isnull=True, username="")
+                | Q(
+                    organization__isnull=False,
+                    account__isnull=False,
+                    username__regex=validators.USERNAME_PATTERN,
+                ),
+                name="user_address_is_whole",
+                violation_error_message="An organization and a user name go together.",
+            ),
+            models.CheckConstraint(
+                condition=Q(role=Role.SYSTEM_ADMIN, account__isnull=True)
+                | Q(role__in=[Role.USER, Role.ACCOUNT_ADMIN], account__isnull=False),
+                name="user_account_follows_role",
+                violation_error_message="Provider staff have no account; everybody else has one.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.auth_username
+
+    def clean(self) -> None:
+        super().clean()
+        if bool(self.organization_id) != bool(self.username):
+            missing = "username" if self.organization_id else "organization"
+            raise ValidationError({missing: "An organization and a user name go together."})
+        if self.organization is not None and self.organization.account_id != self.account_id:
+            raise ValidationError({"organization": "This organization is not recognized."})
+
+    def has_role(self, role: str) -> bool:
+        """Tell whether this user may do what that role may do."""
+        return Role(self.role).rank >= Role(role).rank
+
+    @property
+    def is_system_admin(self) -> bool:
+        return self.role == Role.SYSTEM_ADMIN
+
+    @property
+    def is_account_admin(self) -> bool:
+        return self.role == Role.ACCOUNT_ADMIN
+
+    @property
+    def is_staff(self) -> bool:
+        """Tell Django's admin who may enter; what is shown there is scoped."""
+        return self.has_role(Role.ACCOUNT_ADMIN)
+
+    @property
+    def is_superuser(self) -> bool:
+        return self.is_system_admin
+
+    def has_perm(self, perm: str, obj: object = None) -> bool:
+        """Allow provider staff everything; what an account's admin may do, each admin class says."""
+        return self.is_active and self.is_system_admin
+
+    def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
+        return all(self.has_perm(perm, obj) for perm in perm_list)
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_staff
+
+    def get_session_auth_hash(self) -> str:
+        """End the admin logins, too, when the password, the role or the account changes."""
+        return self._hash_of_rights(settings.SECRET_KEY)
+
+    def get_session_auth_fallback_hash(self) -> Iterable[str]:
+        for secret in settings.SECRET_KEY_FALLBACKS:
+            yield self._hash_of_rights(secret)
+
+    def _hash_of_rights(self, secret: str) -> str:
+        rights = f"{self.password}|{self.role}|{self.account_id}"
+        return salted_hmac("accounts.User.rights", rights, secret=secret, algorithm="sha256").hexdigest()
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    """Sessions by their state at a given time."""
+
+    def live_at(self, now: datetime) -> SessionQuerySet:
+        """Keep what still opens the API: not idle, not too old, its user and account enabled."""
+        return self.filter(
+            Q(user__account__isnull=True) | Q(user__account__status=Status.ENABLED),
+            last_used__gt=now - settings.API_SESSION_IDLE,
+            expires__gt=now,
+            user__is_active=True,
+        )
+
+
+class Session(models.Model):
+    """A login to the Web API, known only by a digest of its SessionId (docs/protocol.md, Sessions)."""
+
+    TOUCH_INTERVAL = timedelta(minutes=1)
+
+    digest = models.CharField(max_length=64, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sessions")
+    created = models.DateTimeField()
+    last_used = models.DateTimeField()
+    expires = models.DateTimeField()
+    client_address = models.GenericIPAddressField(null=True)
+    user_agent = models.CharField(max_length=255, blank=True)
+
+    unscoped: ClassVar[models.Manager[Session]] = models.Manager.from_queryset(SessionQuerySet)()
+    objects: ClassVar[ScopedManager[Session]] = ScopedManager("user__account_id")  # type: ignore[misc]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        verbose_name = "API session"
+        ordering = ("-id",)
+        constraints = (
+            models.UniqueConstraint(fields=["digest"], name="unique_session_digest"),
+            models.CheckConstraint(
+                condition=Q(digest__regex=r"\A[0-9a-f]{64}\Z"), name="session_digest_is_sha256"
+            ),
+            models.CheckConstraint(
+                condition=Q(expires__gt=models.F("created")), name="session_expires_after_creation"
+            ),
+        )
+        indexes = (models.Index(fields=["expires"], name="session_by_expiry"),)
+
+    def __str__(self) -> str:
+        return f"{self.user} since {self.created:%Y-%m-%d %H:%M}"
+
+
+class Channel(models.TextChoices):
+    """The way by which a change came in."""
+
+    WEB = "web", "Web"
+    API = "api", "API"
+    IMPORT = "import", "Import"
+    COMMAND = "command", "Command"
+    PHONE = "phone", "Phone"
+
+
+class Change(models.Model):
+    """Who changed something, when and by which way; every history row refers to one.
+
+    ``account`` is empty where a change touches no account or several. Neither it nor the user is
+    held by a foreign key: a change outlives both, and ids are never used again.
+    """
+
+    user = models.ForeignKey(
+        User, on_delete=models.DO_NOTHING, null=True, db_constraint=False, related_name="+"
+    )
+    actor = models.CharField("who", max_length=150)
+    channel = models.CharField(max_length=8, choices=Channel.choices)
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.DO_NOTHING,
+        null=True,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    created = models.DateTimeField("when", default=timezone.now)
+    request_id = models.CharField("request", max_length=64, blank=True)
+
+    unscoped: ClassVar[models.Manager[Change]] = models.Manager()
+    objects: ClassVar[ScopedManager[Change]] = ScopedManager()  # type: ignore[misc]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        ordering = ("-id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(channel__in=Channel.values), name="change_channel_is_known"
+            ),
+        )
+        indexes = (
+            models.Index(fields=["account", "-id"], name="change_by_account"),
+            models.Index(fields=["created"], name="change_by_age"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.actor} by {self.get_channel_display()}, {self.created:%Y-%m-%d %H:%M}"

@@ -1,0 +1,222 @@
+"""What can be done to accounts, organizations, users and sessions, and by what rules.
+
+Every function that writes to an object with a history runs inside ``record_change``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import string
+from datetime import datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import ProtectedError, RestrictedError
+
+from accounts.integrity import reporting_taken
+from accounts.models import Account, Organization, Role, Session, User
+
+SESSION_ID_LENGTH = 32
+_SESSION_ID_ALPHABET = string.ascii_letters + string.digits
+
+_TAKEN_ORGANIZATION = {"unique_organization_domain": "domain"}
+_TAKEN_USER = {"unique_user_auth_username": "auth_username", "unique_user_address": "username"}
+
+
+def add_account(account: Account) -> Account:
+    """Store a new account. Raises ValidationError."""
+    account.full_clean()
+    account.save(force_insert=True)
+    return account
+
+
+def add_organization(organization: Organization) -> Organization:
+    """Store a new organization. Raises ValidationError, also for a domain that is taken."""
+    organization.full_clean()
+    with reporting_taken(Organization, _TAKEN_ORGANIZATION):
+        organization.save(force_insert=True)
+    return organization
+
+
+def edit_account(account: Account) -> bool:
+    """Store what was changed of an account, and tell whether anything was.
+
+    A disabled account's sessions are ended. Raises ValidationError.
+    """
+    account.full_clean()
+    return account.save_changed()
+
+
+def edit_organization(organization: Organization) -> bool:
+    """Store what was changed of an organization, and tell whether anything was.
+
+    Its account never changes. Raises ValidationError, also for a domain that is taken.
+    """
+    if "account_id" in organization.changed_fields():
+        raise ValidationError({"account": "An organization's account never changes."})
+    organization.full_clean()
+    with reporting_taken(Organization, _TAKEN_ORGANIZATION):
+        return organization.save_changed()
+
+
+def delete_account(account: Account) -> None:
+    """Delete an account with its users, their sessions and its empty organizations.
+
+    Raises ValidationError as long as it has a voicemail box.
+    """
+    try:
+        account.delete()
+    except ProtectedError as exc:
+        raise ValidationError(
+            "This account still has voicemailboxes. Delete them first.", code="in_use"
+        ) from exc
+
+
+def delete_organization(organization: Organization) -> None:
+    """Delete an organization.
+
+    Raises ValidationError as long as it has a voicemail box or a user's address.
+    """
+    try:
+        organization.delete()
+    except (ProtectedError, RestrictedError) as exc:
+        raise ValidationError(
+            "This organization still has voicemailboxes or users' addresses. Delete them first.",
+            code="in_use",
+        ) from exc
+
+
+def add_user(
+    *,
+    auth_username: str,
+    role: str,
+    password: str | None,
+    account: Account | None = None,
+    organization: Organization | None = None,
+    username: str = "",
+) -> User:
+    """Create a user; without a password nobody can log in as them yet. Raises ValidationError."""
+    user = User(
+        auth_username=auth_username,
+        role=role,
+        account=account,
+        organization=organization,
+        username=username,
+    )
+    user.set_password(password)
+    user.full_clean()
+    with reporting_taken(User, _TAKEN_USER):
+        user.save(force_insert=True)
+    return user
+
+
+def edit_user(user: User) -> bool:
+    """Store what was changed of a user's names, and tell whether anything was.
+
+    Role, account, password and state have services of their own. Raises ValidationError.
+    """
+    beyond = {"role", "account_id", "is_active", "password"} & set(user.changed_fields())
+    if beyond:
+        raise ValidationError(f"Not to be edited here: {', '.join(sorted(beyond))}.")
+    user.full_clean()
+    with reporting_taken(User, _TAKEN_USER):
+        return user.save_changed()
+
+
+def change_role(user: User, *, role: str, actor: User) -> None:
+    """Give a user another role within the account; ends the user's sessions.
+
+    An account's admin may change others of the account, never themselves, and nobody of an
+    account becomes provider staff. Raises ValidationError.
+    """
+    if not actor.is_system_admin and (actor.pk == user.pk or actor.account_id != user.account_id):
+        raise ValidationError({"role": "You may not change this user's role."})
+    if user.role == Role.ACCOUNT_ADMIN and role != Role.ACCOUNT_ADMIN:
+        _keep_last_admin(user)
+    user.role = role
+    user.full_clean(exclude=["password"])
+    if user.save_changed():
+        end_sessions_of(user)
+
+
+def set_password(user: User, password: str) -> None:
+    """Give a user a new password; ends the user's sessions."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    end_sessions_of(user)
+
+
+def set_active(user: User, *, is_active: bool) -> None:
+    """Enable or disable a user; a disabled one's sessions end. Raises ValidationError."""
+    if not is_active and user.role == Role.ACCOUNT_ADMIN:
+        _keep_last_admin(user)
+    user.is_active = is_active
+    if user.save_changed() and not is_active:
+        end_sessions_of(user)
+
+
+def delete_user(user: User) -> None:
+    """Delete a user with the user's sessions. Raises ValidationError for an account's last admin."""
+    if user.role == Role.ACCOUNT_ADMIN:
+        _keep_last_admin(user)
+    user.delete()
+
+
+def _keep_last_admin(user: User) -> None:
+    """Refuse to take away the last enabled admin of an account.
+
+    The account's row is locked, so that two admins can't take away each other at once.
+    """
+    Account.unscoped.select_for_update().get(pk=user.account_id)
+    others = User.unscoped.filter(
+        account_id=user.account_id, role=Role.ACCOUNT_ADMIN, is_active=True
+    ).exclude(pk=user.pk)
+    if not others.exists():
+        raise ValidationError("An account keeps its last admin.", code="last_admin")
+
+
+def digest_of(session_id: str) -> str:
+    """Give the digest under which a session is stored.
+
+    A plain hash is enough: a SessionId has 190 bits, unlike a password.
+    """
+    return hashlib.sha256(session_id.encode()).hexdigest()
+
+
+def open_session(
+    user: User, *, now: datetime, client_address: str | None, user_agent: str
+) -> tuple[str, Session]:
+    """Log a user in to the API and give the SessionId, which is stored nowhere."""
+    session_id = "".join(
+        secrets.choice(_SESSION_ID_ALPHABET) for _ in range(SESSION_ID_LENGTH)
+    )
+    session = Session.unscoped.create(
+        digest=digest_of(session_id),
+        user=user,
+        created=now,
+        last_used=now,
+        expires=now + settings.API_SESSION_AGE,
+        client_address=client_address or None,
+        user_agent=user_agent.replace("\0", "")[:255],
+    )
+    return session_id, session
+
+
+def touch_session(session: Session, *, now: datetime) -> None:
+    """Note that a session is in use, at most once a minute."""
+    idle_since = now - Session.TOUCH_INTERVAL
+    if session.last_used <= idle_since:
+        Session.unscoped.filter(pk=session.pk, last_used__lte=idle_since).update(last_used=now)
+
+
+def end_session(session_id: str) -> None:
+    """End one session; it is no error if it has ended already."""
+    Session.unscoped.filter(digest=digest_of(session_id)).delete()
+
+
+def end_sessions_of(user: User) -> None:
+    """End every API session of a user; the admin logins end with the rights that they hash."""
+    with transaction.atomic():
+        user.sessions.all().delete()

@@ -1,0 +1,297 @@
+"""The voicemail section of the Web API (docs/voicemail.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from accounts.actions import AccountIdentifier, OrganizationIdentifier, WritingAction
+from accounts.models import Role, User
+from accounts.validators import DOMAIN_MAX_LENGTH
+from voicemail.models import NotifyEmail, NotifyPager, Timezone, Voicemailbox
+from voicemail.services import add_voicemailbox, delete_voicemailbox, edit_voicemailbox
+from voicemail.validators import MAILBOX_MAX
+from voicemail_site.webapi.action import Action
+from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
+from voicemail_site.webapi.errors import Code, RequestError
+from voicemail_site.webapi.paging import read_page
+from voicemail_site.webapi.parameters import (
+    Boolean,
+    Choice,
+    CopyOf,
+    Identifier,
+    Integer,
+    OrderBy,
+    PageParameters,
+    Parameters,
+    Reference,
+    Text,
+)
+from voicemail_site.webapi.registry import register
+
+VoicemailboxElement = Element(
+    "Voicemailbox",
+    Member("VoicemailboxId", "id"),
+    Member("OrganizationId", "organization_id"),
+    Member("AccountId", "account_id"),
+    Member("Status", "status"),
+    Member("Mailbox", "mailbox"),
+    Member("Password", "password"),
+    Member("Fullname", "fullname"),
+    Member("Timezone", "timezone"),
+    Member("SayCallerId", "say_caller_id"),
+    Member("SayDuration", "say_duration"),
+    Member("SayDatetime", "say_datetime"),
+    Member("NotifyEmail", "notify_email"),
+    Member("NotifyPager", "notify_pager"),
+    Member("Email", "email"),
+    Member("Pager", "pager"),
+    Member("Mwi", "mwi"),
+    Group(
+        "TransferAddress",
+        Fixed("Address"),
+        Fixed("Username"),
+        Fixed("Domain"),
+        Fixed("Type"),
+        Fixed("Name"),
+    ),
+    Member("Created", "created"),
+    Member("Modified", "modified"),
+    Group("Address", Member("Username", "username"), Member("Domain", "organization__domain")),
+)
+
+Voicemailboxes = Collection("Voicemailboxes", VoicemailboxElement)
+
+
+def _help(name: str) -> str:
+    return str(Voicemailbox._meta.get_field(name).help_text)
+
+
+def _text(name: str, **kwargs: Any) -> Text:
+    return Text.of(Voicemailbox._meta.get_field(name), **kwargs)
+
+
+def _mailbox(**kwargs: Any) -> Integer:
+    return Integer(
+        minimum=1,
+        maximum=MAILBOX_MAX,
+        taken=Code.MAILBOX_UNAVAILABLE,
+        help_text=_help("mailbox"),
+        **kwargs,
+    )
+
+
+def _flag(name: str, **kwargs: Any) -> Boolean:
+    return Boolean(help_text=_help(name), **kwargs)
+
+
+def _notify(name: str, choices: Iterable[str], **kwargs: Any) -> Choice:
+    """Declare a kind of notification; the provider's documents print ``false`` for ``no``."""
+    return Choice(choices, aliases={"false": "no"}, help_text=_help(name), **kwargs)
+
+
+def _timezone(**kwargs: Any) -> Choice:
+    return Choice(Timezone.values, help_text=_help("timezone"), **kwargs)
+
+
+class VoicemailboxIdentifier(Reference, Identifier):
+    """A voicemail box of an account that the caller administers."""
+
+    target = "voicemailbox"
+    missing = Code.VOICEMAILBOX_UNRECOGNIZED
+
+    def rows(self, caller: User) -> QuerySet[Voicemailbox]:
+        """Give the boxes among which to look."""
+        return Voicemailbox.objects.visible_to(caller).select_related("organization")
+
+    def find(self, caller: User, value: int) -> Voicemailbox | None:
+        return self.rows(caller).filter(pk=value).first()
+
+
+class LockedVoicemailboxIdentifier(VoicemailboxIdentifier):
+    """The same, held until the end of the transaction that will change it."""
+
+    def rows(self, caller: User) -> QuerySet[Voicemailbox]:
+        return super().rows(caller).select_for_update(of=("self",))
+
+
+# What a client may set; account, organization, status and times are not a client's to give.
+SETTABLE = frozenset(
+    {"username", "mailbox", "password", "fullname", "timezone"}
+    | {"say_caller_id", "say_duration", "say_datetime"}
+    | {"notify_email", "email", "notify_pager", "pager", "mwi"}
+)
+
+
+def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name in SETTABLE}
+
+
+def _report(
+    parameters: type[Parameters], errors: dict[str, ValidationError], failed: frozenset[str]
+) -> list[RequestError]:
+    """Report a box's errors, but none that follows from a parameter that is wrong by itself."""
+    follows_from = {"email": "notify_email", "pager": "notify_pager"}
+    told = {
+        name: error
+        for name, error in errors.items()
+        if name not in failed and follows_from.get(name) not in failed
+    }
+    return parameters.request_errors(ValidationError(told)) if told else []
+
+
+@register
+class VoicemailboxAdd(WritingAction):
+    """Add a voicemail box to an Organization; its PIN is generated and returned."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        organization_id = OrganizationIdentifier(help_text="A unique Organization.")
+        username = _text(
+            "username", invalid=Code.ADDRESS_INVALID, taken=Code.ADDRESS_UNAVAILABLE
+        )
+        domain = Text(
+            max_length=DOMAIN_MAX_LENGTH, help_text="The Organization's own domain, in any case."
+        )
+        mailbox = _mailbox()
+        fullname = _text("fullname", trim=True)
+        name = CopyOf("username", help_text="Ignored; equal to Username.")
+        timezone = _timezone(default=Timezone.EASTERN)
+        say_caller_id = _flag("say_caller_id", default="false")
+        say_duration = _flag("say_duration", default="false")
+        say_datetime = _flag("say_datetime", default="false")
+        notify_email = _notify("notify_email", NotifyEmail.values, default=NotifyEmail.NO)
+        email = _text("email", invalid=Code.EMAIL_INVALID, required=False)
+        notify_pager = _notify("notify_pager", NotifyPager.values, default=NotifyPager.NO)
+        pager = _text("pager", invalid=Code.EMAIL_INVALID, required=False)
+        mwi = _text("mwi", invalid=Code.ADDRESS_INVALID, required=False)
+
+    def check(
+        self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
+    ) -> Iterable[RequestError]:
+        organization = values.get("organization")
+        self.voicemailbox = Voicemailbox(organization=organization, **_settable(values))
+        errors = self.voicemailbox.notification_errors()
+        if organization is not None:
+            errors |= self.voicemailbox.taken_errors(exclude=failed)
+            if "domain" in values and values["domain"].lower() != organization.domain:
+                yield RequestError("Domain", Code.DOMAIN_UNRECOGNIZED)
+        yield from _report(self.Parameters, errors, failed)
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        return {"Voicemailbox": VoicemailboxElement.tree_of(add_voicemailbox(self.voicemailbox))}
+
+
+@register
+class VoicemailboxRead(Action):
+    """Return a voicemail box, its PIN included."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        voicemailbox_id = VoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        return {"Voicemailbox": VoicemailboxElement.tree_of(values["voicemailbox"])}
+
+
+@register
+class VoicemailboxBrowse(Action):
+    """List the voicemail boxes of one Account or of one Organization."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(PageParameters):
+        account_id = AccountIdentifier(required=False, help_text="A unique Account.")
+        organization_id = OrganizationIdentifier(
+            required=False, help_text="A unique Organization."
+        )
+        order_by = OrderBy(
+            {
+                "VoicemailboxId": ("id",),
+                "OrganizationId": ("organization_id", "id"),
+                "Mailbox": ("mailbox", "id"),
+            },
+            help_text="The order of the list; VoicemailboxId unless it is sent.",
+        )
+
+        one_and_only_one_of = ("account_id", "organization_id")
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        rows = Voicemailbox.objects.visible_to(caller)
+        if "organization" in values:
+            rows = rows.filter(organization=values["organization"])
+        else:
+            rows = rows.filter(account=values["account"])
+        page = read_page(
+            rows.order_by(*values["order_by"]),
+            VoicemailboxElement,
+            limit=values["limit"],
+            offset=values["offset"],
+            calc_found=values["calc_found"],
+        )
+        return {"Voicemailboxes": Voicemailboxes.tree(page)}
+
+
+@register
+class VoicemailboxEdit(WritingAction):
+    """Change what is sent of a voicemail box; all of it, or nothing where one value is wrong."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+        mailbox = _mailbox(required=False)
+        password = _text("password", required=False)
+        fullname = _text("fullname", trim=True, required=False)
+        timezone = _timezone(required=False)
+        say_caller_id = _flag("say_caller_id", required=False)
+        say_duration = _flag("say_duration", required=False)
+        say_datetime = _flag("say_datetime", required=False)
+        notify_email = _notify("notify_email", NotifyEmail.values, required=False)
+        email = _text("email", invalid=Code.EMAIL_INVALID, clearable=True, required=False)
+        notify_pager = _notify("notify_pager", NotifyPager.values, required=False)
+        pager = _text("pager", invalid=Code.EMAIL_INVALID, clearable=True, required=False)
+        mwi = _text("mwi", invalid=Code.ADDRESS_INVALID, clearable=True, required=False)
+
+        empty_is_absent = False
+
+    def check(
+        self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
+    ) -> Iterable[RequestError]:
+        voicemailbox: Voicemailbox | None = values.get("voicemailbox")
+        if voicemailbox is None:
+            return ()
+        for name, value in _settable(values).items():
+            setattr(voicemailbox, name, value)
+        exclude = failed | {"username"}
+        if "mailbox" not in voicemailbox.changed_fields():
+            exclude |= {"mailbox"}
+        errors = (
+            voicemailbox.notification_errors()
+            | voicemailbox.pin_errors()
+            | voicemailbox.taken_errors(exclude)
+        )
+        return _report(self.Parameters, errors, failed)
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        edit_voicemailbox(values["voicemailbox"])
+        return {"Voicemailbox": VoicemailboxElement.tree_of(values["voicemailbox"])}
+
+
+@register
+class VoicemailboxDelete(WritingAction):
+    """Delete a voicemail box; its number and its address are free at once."""
+
+    requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+
+    class Parameters(Parameters):
+        voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        delete_voicemailbox(values["voicemailbox"])
+        return ""

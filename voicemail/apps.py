@@ -1,0 +1,21 @@
+"""The voicemail app: the boxes themselves."""
+
+from importlib import import_module
+
+from django.apps import AppConfig
+
+from accounts.guards import SameAccount
+
+
+class VoicemailConfig(AppConfig):
+    """Register the actions and the guard of a box's account."""
+
+    name = "voicemail"
+    guards = (
+        SameAccount(
+            table="voicemail_voicemailbox", name="voicemailbox_is_of_its_organizations_account"
+        ),
+    )
+
+    def ready(self) -> None:
+        import_module("voicemail.actions")

@@ -1,0 +1,284 @@
+"""The voicemail box: one number, one address, one PIN in one organization."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Length, Lower
+from django.db.models.lookups import LessThanOrEqual
+
+from accounts.history import History
+from accounts.models import Account, Organization, Status, TimestampedModel
+from accounts.scoping import ScopedManager
+from accounts.validators import (
+    EMAIL_MAX_LENGTH,
+    EMAIL_PATTERN,
+    USER_ADDRESS_MAX_LENGTH,
+    USER_ADDRESS_PATTERN,
+    USERNAME_MAX_LENGTH,
+    USERNAME_PATTERN,
+    validate_email,
+    validate_one_line,
+    validate_user_address,
+    validate_username,
+)
+from voicemail import validators
+
+MAILBOX_UNAVAILABLE = "This mailbox is already in use in this organization."
+ADDRESS_UNAVAILABLE = (
+    "This address is already in use, is reserved, or is otherwise unavailable for use."
+)
+
+
+class Timezone(models.TextChoices):
+    """The zones of app_voicemail's ``[zonemessages]`` (docs/voicemail.md, Time zones)."""
+
+    EASTERN = "us_eastern", "Eastern (New York)"
+    CENTRAL = "us_central", "Central (Chicago)"
+    MOUNTAIN = "us_mountain", "Mountain (Denver)"
+    PACIFIC = "us_pacific", "Pacific (Los Angeles)"
+
+
+class NotifyEmail(models.TextChoices):
+    """What an e-mail tells of a new message."""
+
+    NO = "no", "No e-mail"
+    YES = "yes", "E-mail"
+    ATTACH = "attach", "E-mail with the recording"
+    DELETE = "delete", "E-mail with the recording, then delete it"
+
+
+class NotifyPager(models.TextChoices):
+    """Whether a pager or a text gateway is told of a new message."""
+
+    NO = "no", "No pager"
+    YES = "yes", "Pager"
+
+
+class Voicemailbox(TimestampedModel):
+    """A voicemail box of an organization (docs/voicemail.md, The element).
+
+    ``password`` is the PIN; it is stored as text, because ``0042`` is not ``42``.
+    """
+
+    account = models.ForeignKey(
+        Account, on_delete=models.PROTECT, related_name="voicemailboxes", db_index=False
+    )
+    organization = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="voicemailboxes", db_index=False
+    )
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ENABLED)
+    mailbox = models.PositiveIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(validators.MAILBOX_MAX)],
+        help_text="1 to 7 digits, not starting with 0; usually the user's extension.",
+    )
+    password = models.CharField(
+        "PIN",
+        max_length=validators.PIN_MAX_LENGTH,
+        validators=[validators.validate_pin],
+        help_text="1 to 7 digits, not all of them zero.",
+    )
+    fullname = models.CharField(
+        "full name",
+        max_length=validators.FULLNAME_MAX_LENGTH,
+        validators=[validate_one_line],
+        help_text="The name of the mailbox's user, such as Joe Smith.",
+    )
+    timezone = models.CharField(
+        "time zone",
+        max_length=16,
+        choices=Timezone.choices,
+        default=Timezone.EASTERN,
+        help_text="The zone in which times are announced.",
+    )
+    say_caller_id = models.BooleanField(
+        "say caller id", default=False, help_text="Announce the caller's number."
+    )
+    say_duration = models.BooleanField(
+        "say duration", default=False, help_text="Announce how long a message is."
+    )
+    say_datetime = models.BooleanField(
+        "say date and time", default=False, help_text="Announce when a message was left."
+    )
+    notify_email = models.CharField(
+        "notify by e-mail",
+        max_length=8,
+        choices=NotifyEmail.choices,
+        default=NotifyEmail.NO,
+        help_text="Whether an e-mail tells of a new message.",
+    )
+    notify_pager = models.CharField(
+        "notify by pager",
+        max_length=8,
+        choices=NotifyPager.choices,
+        default=NotifyPager.NO,
+        help_text="Whether a pager is told of a new message.",
+    )
+    email = models.CharField(
+        "e-mail",
+        max_length=EMAIL_MAX_LENGTH,
+        blank=True,
+        validators=[validate_email],
+        help_text="One address; required as soon as e-mail notification is chosen.",
+    )
+    pager = models.CharField(
+        max_length=validators.PAGER_MAX_LENGTH,
+        blank=True,
+        validators=[validate_email],
+        help_text="The pager's e-mail address; required as soon as pager notification is chosen.",
+    )
+    mwi = models.CharField(
+        "message waiting (MWI)",
+        max_length=USER_ADDRESS_MAX_LENGTH,
+        blank=True,
+        validators=[validate_user_address],
+        help_text="The SIP user address, user@domain, whose phone shows waiting messages.",
+    )
+    username = models.CharField(
+        "user name of the address",
+        max_length=USERNAME_MAX_LENGTH,
+        validators=[validate_username],
+        help_text="With the organization's domain it makes the address that reaches the mailbox.",
+    )
+
+    unscoped: ClassVar[models.Manager[Voicemailbox]] = models.Manager()
+    objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[misc]  # scoped
+    history = History()
+
+    class Meta:
+        default_manager_name = "unscoped"
+        verbose_name_plural = "voicemailboxes"
+        ordering = ("id",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["organization", "mailbox"],
+                name="unique_mailbox_per_organization",
+                violation_error_message=MAILBOX_UNAVAILABLE,
+            ),
+            models.UniqueConstraint(
+                "organization",
+                Lower("username"),
+                name="unique_address_per_organization",
+                violation_error_message=ADDRESS_UNAVAILABLE,
+            ),
+            models.CheckConstraint(
+                condition=Q(mailbox__gte=1, mailbox__lte=validators.MAILBOX_MAX),
+                name="mailbox_is_1_to_7_digits",
+            ),
+            models.CheckConstraint(
+                condition=Q(password__regex=validators.PIN_PATTERN), name="pin_is_1_to_7_digits"
+            ),
+            models.CheckConstraint(
+                condition=~Q(fullname="")
+                & LessThanOrEqual(Length("fullname"), validators.FULLNAME_MAX_LENGTH),
+                name="fullname_is_1_to_128_characters",
+            ),
+            models.CheckConstraint(
+                condition=Q(username__regex=USERNAME_PATTERN), name="address_username_form"
+            ),
+            models.CheckConstraint(
+                condition=Q(email="") | Q(email__regex=EMAIL_PATTERN),
+                name="email_is_one_address",
+            ),
+            models.CheckConstraint(
+                condition=Q(pager="")
+                | Q(pager__regex=EMAIL_PATTERN)
+                & LessThanOrEqual(Length("pager"), validators.PAGER_MAX_LENGTH),
+                name="pager_is_one_address",
+            ),
+            models.CheckConstraint(
+                condition=Q(mwi="") | Q(mwi__regex=USER_ADDRESS_PATTERN),
+                name="mwi_is_a_user_address",
+            ),
+            models.CheckConstraint(
+                condition=Q(notify_email=NotifyEmail.NO) | ~Q(email=""),
+                name="email_is_given_when_notified",
+            ),
+            models.CheckConstraint(
+                condition=Q(notify_pager=NotifyPager.NO) | ~Q(pager=""),
+                name="pager_is_given_when_notified",
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    status__in=Status.values,
+                    timezone__in=Timezone.values,
+                    notify_email__in=NotifyEmail.values,
+                    notify_pager__in=NotifyPager.values,
+                ),
+                name="voicemailbox_options_are_known",
+            ),
+        )
+        # Each browse order of docs/voicemail.md; one index serves both directions.
+        indexes = (
+            models.Index(fields=["account", "id"], name="voicemailbox_by_account"),
+            models.Index(
+                fields=["account", "organization", "id"], name="voicemailbox_by_organization"
+            ),
+            models.Index(fields=["account", "mailbox", "id"], name="voicemailbox_by_mailbox"),
+            models.Index(fields=["organization", "id"], name="voicemailbox_of_organization"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.mailbox} {self.fullname}"
+
+    def clean(self) -> None:
+        """Check what concerns several fields of the box at once."""
+        errors = self.notification_errors() | self.pin_errors()
+        if errors:
+            raise ValidationError(errors)
+
+    def notification_errors(self) -> dict[str, ValidationError]:
+        """Give an error for each notification that lacks its address."""
+        required = ValidationError("This value is required.", code="required")
+        missing = {
+            "email": self.notify_email != NotifyEmail.NO and not self.email,
+            "pager": self.notify_pager != NotifyPager.NO and not self.pager,
+        }
+        return {field: required for field, is_missing in missing.items() if is_missing}
+
+    def pin_errors(self) -> dict[str, ValidationError]:
+        """Give the error of a new PIN that the strict policy, where it is on, forbids.
+
+        One that was set before the policy stays until somebody changes it.
+        """
+        is_new = self._state.adding or "password" in self.changed_fields()
+        if not settings.PIN_STRICT or not self.password or not is_new:
+            return {}
+        try:
+            validators.validate_strict_pin(self.password, self.mailbox)
+        except ValidationError as exc:
+            return {"password": exc}
+        return {}
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Report a taken number or address beside its own field.
+
+        The check constraints repeat what the validators and ``clean`` have said by now, and
+        Django would ask the database for each of them.
+        """
+        errors = self.taken_errors(exclude or ())
+        if errors:
+            raise ValidationError(errors)
+
+    def taken_errors(self, exclude: Collection[str] = ()) -> dict[str, ValidationError]:
+        """Give an error for the number, and for the address, that another box holds."""
+        others = Voicemailbox.unscoped.filter(organization_id=self.organization_id)
+        if self.pk:
+            others = others.exclude(pk=self.pk)
+        errors = {}
+        if "mailbox" not in exclude and others.filter(mailbox=self.mailbox).exists():
+            errors["mailbox"] = ValidationError(MAILBOX_UNAVAILABLE, code="unavailable")
+        if "username" not in exclude and self._is_address_taken(others):
+            errors["username"] = ValidationError(ADDRESS_UNAVAILABLE, code="unavailable")
+        return errors
+
+    def _is_address_taken(self, others: models.QuerySet[Voicemailbox, Any]) -> bool:
+        return others.annotate(folded=Lower("username")).filter(
+            folded=self.username.lower()
+        ).exists()

@@ -1,0 +1,93 @@
+"""What an action is: one declaration, from which everything else about it follows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
+
+from django.core.exceptions import ValidationError
+from rest_framework.request import Request
+
+from voicemail_site.webapi.elements import Tree
+from voicemail_site.webapi.errors import ActionError, RefusedRequest, RequestError
+from voicemail_site.webapi.parameters import Parameters
+
+
+class Caller(Protocol):
+    """Whoever a session belongs to."""
+
+    def has_role(self, role: str) -> bool:
+        """Tell whether the caller may do what this role may do."""
+
+
+@dataclass(frozen=True)
+class EstablishedSession:
+    """What an answer tells of a live session."""
+
+    session_id: str
+    user_id: int
+    roles: tuple[str, ...]
+
+
+class Action:
+    """One action of the Web API, named by its class, described by its docstring.
+
+    ``requires`` is the role that may use it, None where no session is needed; ``Parameters``
+    declares what it takes, ``run`` does the work and gives what stands in the Result.
+    """
+
+    requires: ClassVar[str | None] = None
+
+    class Parameters(Parameters):
+        """Nothing declared; whatever is sent is echoed."""
+
+    def __init__(self, request: Request, session: EstablishedSession | None) -> None:
+        self.request = request
+        self.session = session
+
+    @classmethod
+    def name(cls) -> str:
+        """Give the action's name on the wire."""
+        return cls.__name__
+
+    def transaction(self, caller: Any) -> AbstractContextManager[None]:
+        """Enclose the look-ups, the checks and the work; an action that writes opens one."""
+        return nullcontext()
+
+    def check(
+        self, caller: Any, values: Mapping[str, Any], failed: frozenset[str]
+    ) -> Iterable[RequestError]:
+        """Give the errors that only stored data can tell.
+
+        ``values`` are the well-formed parameters and the objects that they refer to, by Python
+        names; ``failed`` names the parameters that have an error already.
+        """
+        return ()
+
+    def run(self, caller: Any, values: Mapping[str, Any]) -> Tree:
+        """Do the work of a valid request and give the content of the action's element.
+
+        Raises ActionError, or Django's ValidationError where a race was lost after ``check``.
+        """
+        return ""
+
+    def perform(self, caller: Any, parameters: Mapping[str, Any]) -> Tree:
+        """Check every parameter, report all errors at once, and run.
+
+        Raises RefusedRequest for errors of parameters, ActionError for the action's own. Steps 4
+        to 6 of docs/protocol.md, Order of checks.
+        """
+        with self.transaction(caller):
+            checked = self.Parameters.read(parameters)
+            foreign = checked.look_up(caller)
+            checked.errors += self.check(caller, checked.values, checked.failed)
+            if checked.errors:
+                raise RefusedRequest(checked.errors)
+            if foreign:
+                raise ActionError(foreign)
+            try:
+                return self.run(caller, checked.values)
+            except ValidationError as exc:
+                raise RefusedRequest(self.Parameters.request_errors(exc)) from exc

@@ -1,0 +1,184 @@
+"""The endpoint: one DRF view for every action."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone
+from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from voicemail_site.logs import request_id
+from voicemail_site.webapi.action import Action, EstablishedSession
+from voicemail_site.webapi.elements import Tree
+from voicemail_site.webapi.envelope import Answer, document
+from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
+from voicemail_site.webapi.negotiation import OutputNegotiation
+from voicemail_site.webapi.parameters import usable_callback
+from voicemail_site.webapi.parsers import (
+    AnyParser,
+    FormParser,
+    JSONParser,
+    Malformed,
+    MultiPartParser,
+    TooLarge,
+    Value,
+    collect,
+    parse_query,
+)
+from voicemail_site.webapi.registry import actions
+from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
+
+logger = logging.getLogger(__name__)
+
+SECURITY_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+UNREACHABLE = "The service can't reach its database at the moment. Please try again."
+BROKEN = "Something went wrong on our side, and nothing was changed."
+TOO_LARGE = (
+    "The request is too large: a body or query may have 1 MiB, 1,000 parameters and "
+    "5 levels of nesting."
+)
+
+
+class WebApiView(APIView):
+    """Answer every action by a Response document, and what should not happen by an Exception."""
+
+    http_method_names = ["get", "post"]
+    parser_classes = [FormParser, MultiPartParser, JSONParser, AnyParser]
+    renderer_classes = [XMLRenderer, JSONRenderer, JSONPRenderer]
+    content_negotiation_class = OutputNegotiation
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.started = time.perf_counter()
+        self.parameters: dict[str, Value] = {}
+        self.unreadable: Malformed | None = None
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        return dict(SECURITY_HEADERS)
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer, and write the answer here, so that a failure to write it is answered as well."""
+        response = super().dispatch(request, *args, **kwargs)
+        try:
+            return response.render()  # type: ignore[attr-defined, no-any-return]  # DRF's Response
+        except Exception as exc:
+            return self._write_exception(self.handle_exception(exc))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Read the parameters before DRF chooses the renderer and looks for a session."""
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed(str(request.method))
+        pairs = parse_query(request.META.get("QUERY_STRING", "").encode("latin-1"))
+        self.parameters = collect(pairs)
+        try:
+            body = request.data
+        except Malformed as exc:
+            self.unreadable = exc
+        else:
+            self.parameters = collect([*pairs, *body]) if body else self.parameters
+        super().initial(request, *args, **kwargs)
+
+    def get(self, request: Request) -> Response:
+        """Carry out the action that the parameters name."""
+        answer = Answer(self.parameters, session=request.auth)
+        try:
+            self._carry_out(request, answer)
+        except (RefusedRequest, ActionError) as error:
+            answer.refuse(error)
+        self._log(request, answer)
+        elapsed = int((time.perf_counter() - self.started) * 1000)
+        return Response(document(answer, now=timezone.now(), duration_ms=elapsed))
+
+    post = get
+
+    def _carry_out(self, request: Request, answer: Answer) -> None:
+        """Go through docs/protocol.md, Order of checks."""
+        if self.unreadable is not None:
+            raise RefusedRequest(
+                [RequestError("Body", Code.VALUE_INVALID, str(self.unreadable))]
+            )
+        answer.action = self._find_action()
+        required = answer.action.requires
+        if required is not None and answer.session is None:
+            raise RefusedRequest([RequestError("SessionId", Code.SESSION_AUTHENTICATION)])
+        answer.applies_defaults = True
+        if required is not None and not request.user.has_role(required):
+            raise ActionError(Code.ACCOUNT_AUTHORIZATION)
+        self._perform(answer.action(request, answer.session), request, answer)
+
+    def _find_action(self) -> type[Action]:
+        name = self.parameters.get("Action", "")
+        if name == "":
+            raise RefusedRequest([RequestError("Action", Code.VALUE_REQUIRED)])
+        action = actions().get(name) if isinstance(name, str) else None
+        if action is None:
+            raise RefusedRequest([RequestError("Action", Code.ACTION_UNRECOGNIZED)])
+        return action
+
+    def _perform(self, action: Action, request: Request, answer: Answer) -> None:
+        result: Tree = action.perform(request.user, self.parameters)
+        answer.result, answer.session = result, action.session
+
+    def _log(self, request: Request, answer: Answer) -> None:
+        user_id = answer.session.user_id if isinstance(answer.session, EstablishedSession) else None
+        request._request.log_fields = {  # type: ignore[attr-defined]  # read by the middleware
+            "action": answer.action.name() if answer.action else None,
+            "user_id": user_id,
+            "outcome": "completed" if answer.is_completed else "refused",
+            "codes": answer.codes,
+        }
+
+    def get_renderer_context(self) -> dict[str, Any]:
+        return super().get_renderer_context() | {"callback": usable_callback(self.parameters)}
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Answer what is no Response document; the log has the rest, under the same number."""
+        headers = {}
+        match exc:
+            case MethodNotAllowed():
+                status, text, headers = 405, "Only GET and POST are answered here.", {
+                    "Allow": "GET, POST"
+                }
+            case TooLarge():
+                status, text = 413, TOO_LARGE
+            case OperationalError() | InterfaceError():
+                logger.error("The database can't be reached.", exc_info=exc)
+                status, text = 503, UNREACHABLE
+            case _:
+                logger.error("An answer failed.", exc_info=exc)
+                status, text = 500, BROKEN
+        self.request._request.log_fields = {"outcome": "failed"}  # type: ignore[attr-defined]
+        return Response({"Exception": _with_reference(text)}, status=status, headers=headers)
+
+    def _write_exception(self, response: Response) -> HttpResponseBase:
+        return self.finalize_response(self.request, response).render()  # type: ignore[no-any-return]
+
+
+def _with_reference(text: str) -> str:
+    return f"{text} Reference: {request_id.get()}"
+
+
+def exception_response(request: HttpRequest, status: int, text: str) -> HttpResponse:
+    """Answer an Exception document where Django would answer one of its HTML pages."""
+    is_json = b"Output=json" in request.META.get("QUERY_STRING", "").encode("latin-1").split(b"&")
+    renderer = JSONRenderer() if is_json else XMLRenderer()
+    return HttpResponse(
+        renderer.render({"Exception": _with_reference(text)}),
+        status=status,
+        content_type=f"{renderer.media_type}; charset=utf-8",
+        headers=SECURITY_HEADERS,
+    )
