@@ -1,0 +1,36 @@
+"""How the web server runs: ``gunicorn -c voicemail_site/gunicorn_conf.py``."""
+
+import os
+import runpy
+from pathlib import Path
+
+# A copy of its own: a worker must load the settings by itself, with the limits of wsgi.py.
+_settings = runpy.run_path(str(Path(__file__).with_name("settings.py")))
+_host, _port = _settings["HOST"].strip("[]"), _settings["PORT"]
+
+wsgi_app = "voicemail_site.wsgi:application"
+bind = f"[{_host}]:{_port}" if ":" in _host else f"{_host}:{_port}"
+
+worker_class = "gthread"
+workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+threads = int(os.environ.get("WEB_THREADS", "4"))
+preload_app = False
+
+# A worker that is silent for this long is replaced; a restart lets answers be finished.
+timeout = 60
+graceful_timeout = 30
+keepalive = 5
+
+# The longest that gunicorn allows: partners send every parameter in the query.
+limit_request_line = 8190
+
+# TrustedProxyMiddleware alone decides whose headers count.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+
+# The access line would have the query; RequestLogMiddleware writes one without it.
+accesslog = None
+logconfig_dict = _settings["LOGGING"]
+
+# Nothing of ours talks to it.
+control_socket_disable = True

@@ -1,0 +1,177 @@
+"""Logs without secrets: one JSON object a line, or a plain line on a terminal.
+
+Query strings carry passwords and SessionIds, and a database's error quotes the row with its PIN.
+So every message loses what follows a question mark, and an exception is told by its class and
+its frames alone, never by its text.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pythonjsonlogger.core import RESERVED_ATTRS, LogData
+from pythonjsonlogger.json import JsonFormatter
+
+request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
+
+LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+# Up to the protocol of a request line, or the end: a query may hold spaces and quotes.
+_QUERY = re.compile(r"(?:\?|%3F).*?(?=\sHTTP/\d|$)", re.IGNORECASE | re.MULTILINE)
+
+# The web server quotes a request that it can't read, with its query and headers.
+_UNREADABLE = re.compile(r"(Invalid request from ip=\S+?|Bad request \w+):?\s.*", re.DOTALL)
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+
+# Django's own: the request, whose text holds its query, or the socket.
+_DROPPED = frozenset({"request", "server_time"})
+_STANDARD = frozenset(RESERVED_ATTRS) | _DROPPED
+
+
+def masked(text: str) -> str:
+    """Take query strings, and the quotes of unreadable requests, out of a text."""
+    return _QUERY.sub("?...", _UNREADABLE.sub(r"\1.", text))
+
+
+def _clean(value: object) -> Any:
+    """Give plain data without secrets; of any other object only its class is told."""
+    match value:
+        case None | bool() | int() | float():
+            return value
+        case str():
+            return masked(value)
+        case Mapping():
+            return {str(key): _clean(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_clean(item) for item in value]
+        case _:
+            return _class_name(type(value))
+
+
+def _class_name(cls: type[object]) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _without_exceptions(record: logging.LogRecord) -> logging.LogRecord:
+    """Copy a record; exceptions in its message are told by their class."""
+    record = copy.copy(record)
+    # Another handler may have left the exception's text here.
+    record.exc_text = None
+    if isinstance(record.msg, BaseException):
+        record.msg = _class_name(type(record.msg))
+    if isinstance(record.args, tuple):
+        record.args = tuple(
+            _class_name(type(arg)) if isinstance(arg, BaseException) else arg for arg in record.args
+        )
+    return record
+
+
+def _told(exception: BaseException) -> Iterator[str]:
+    """Tell an exception, and then what it was raised from, without their texts."""
+    seen: set[int] = set()
+    following: BaseException | None = exception
+    while following is not None and id(following) not in seen:
+        seen.add(id(following))
+        yield _class_name(type(following))
+        for frame in traceback.extract_tb(following.__traceback__):
+            yield f"  {frame.filename}:{frame.lineno} in {frame.name}"
+        following = following.__cause__ or following.__context__
+
+
+def _lines(exc_info: Any) -> list[str]:
+    exception = exc_info[1]
+    return list(_told(exception)) if exception is not None else []
+
+
+class JSONFormatter(JsonFormatter):
+    """One object a line: time, level, logger, message, request_id, and what else was given."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            [],
+            reserved_attrs=sorted(_STANDARD),
+            rename_fields={"exc_info": "exception", "stack_info": "stack"},
+            json_ensure_ascii=True,
+        )
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(_without_exceptions(record))
+
+    def add_fields(
+        self, log_data: LogData, record: logging.LogRecord, message_dict: dict[str, Any]
+    ) -> None:
+        """Put what every line has first."""
+        at = datetime.fromtimestamp(record.created, UTC)
+        log_data["time"] = at.isoformat(timespec="milliseconds")
+        log_data["level"] = record.levelname
+        log_data["logger"] = record.name
+        log_data["message"] = record.message
+        log_data["request_id"] = request_id.get()
+        super().add_fields(log_data, record, message_dict)
+
+    def process_log_record(self, log_data: LogData) -> LogData:
+        return {key: _clean(value) for key, value in log_data.items()}
+
+    # The library names it so, and writes whatever JSON it gets.
+    def formatException(self, ei: Any) -> list[str]:  # type: ignore[override]  # noqa: N802
+        return _lines(ei)
+
+
+class PlainFormatter(logging.Formatter):
+    """A line for a reader at a terminal, in local time."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return super().format(_without_exceptions(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # The library's name.
+        """Add the extras, and keep control characters off the terminal."""
+        extras = {key: item for key, item in vars(record).items() if key not in _STANDARD}
+        extras.pop("asctime", None)
+        told = [f"{key}={_clean(item)}" for key, item in extras.items()]
+        line = " ".join([masked(super().formatMessage(record)), *told])
+        return _CONTROL.sub(lambda match: ascii(match[0])[1:-1], line)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # The library's name.
+        return "\n".join(_lines(ei))
+
+
+def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
+    """Give the configuration of logging, the same for Django and for the web server.
+
+    ``log_format`` is ``json``, ``plain`` or ``auto``: plain where stderr is a terminal.
+    """
+    if log_format == "auto":
+        log_format = "plain" if sys.stderr.isatty() else "json"
+    own = {"level": level, "handlers": ["stderr"], "propagate": False}
+    passed_on: dict[str, Any] = {"level": "NOTSET", "handlers": [], "propagate": True}
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {"()": f"{__name__}.JSONFormatter"},
+            "plain": {"()": f"{__name__}.PlainFormatter"},
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": log_format}},
+        "root": {"level": level, "handlers": ["stderr"]},
+        "loggers": {
+            # Both have handlers of Django's own, one of which writes mails with settings.
+            "django": passed_on,
+            "django.server": passed_on,
+            "gunicorn.error": own,
+            "gunicorn.access": own,
+            # It tells of each failed login by name and address, which the request's line has.
+            "axes": passed_on | {"level": "ERROR"},
+        },
+    }
