@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from lxml import etree  # type: ignore[import-untyped]  # lxml ships no types.
+from lxml import etree
 
 from voicemail_site.webapi.grammar import module_files
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.errors import ActionError, RefusedRequest, RequestError
-from voicemail_site.webapi.parameters import Parameters
+from voicemail_site.webapi.parameters import ActionParameters
 
 
 class Caller(Protocol):
@@ -39,9 +39,7 @@ class Action:
     """
 
     requires: ClassVar[str | None] = None
-
-    class Parameters(Parameters):
-        """Nothing declared; whatever is sent is echoed."""
+    Parameters: ClassVar[type[ActionParameters]] = ActionParameters
 
     def __init__(self, request: Request, session: EstablishedSession | None) -> None:
         self.request = request

@@ -79,9 +79,7 @@ class Group:
 
     def tree_of(self, instance: object) -> dict[str, Tree]:
         """Build the element from an object whose attributes are the columns."""
-        return self.tree(
-            reduce(getattr, column.split("__"), instance) for column in self.columns
-        )
+        return self.tree(reduce(getattr, column.split("__"), instance) for column in self.columns)
 
 
 class Element(Group):
@@ -105,10 +103,10 @@ class Collection:
     name: str
     element: Element
 
-    def tree(self, page: Page) -> dict[str, Tree]:
+    def tree(self, page: Page) -> Tree:
         """Build the list element from a page."""
         attributes = {"Limit": str(page.limit), "Offset": str(page.offset)}
         if page.found:
             attributes["Found"] = str(page.found)
-        rows = [self.element.tree(row) for row in page.rows]
+        rows: list[Tree] = [self.element.tree(row) for row in page.rows]
         return {"@attributes": attributes, self.element.name: rows}

@@ -68,7 +68,7 @@ class ActionError(WebApiError):
     """An error of the action itself, in a request that is valid."""
 
 
-class RefusedRequest(Exception):  # noqa: N818  # It is no error of the program.
+class RefusedRequest(Exception):  # It is no error of the program.
     """A request that is answered by errors of its parameters, all of them together.
 
     ``is_valid`` stays true for a refused login, whose parameters are well formed.

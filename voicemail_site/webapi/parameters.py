@@ -168,9 +168,7 @@ class Integer(WireField):
                 self.invalid, f"Value must be an integer from {self.minimum} to {self.maximum}."
             )
         if data.startswith("-") or (data == "0" and self.minimum > 0):
-            raise self.error(
-                Code.INTEGER_TOO_SMALL, f"Value may be no less than {self.minimum}"
-            )
+            raise self.error(Code.INTEGER_TOO_SMALL, f"Value may be no less than {self.minimum}")
         # The length first: a conversion takes time that grows with the square of the digits.
         if len(data) > len(str(self.maximum)) or int(data) > self.maximum:
             raise self.error(Code.INTEGER_TOO_BIG, f"Value may be no more than {self.maximum}")
@@ -212,7 +210,10 @@ class Boolean(WireField):
 
 
 class Choice(WireField):
-    """One of a closed set; ``aliases`` are other spellings that are read, and echoed, as a member."""
+    """One of a closed set.
+
+    ``aliases`` are other spellings, which are read, and echoed, as a member.
+    """
 
     def __init__(
         self, choices: Iterable[str], *, aliases: Mapping[str, str] | None = None, **kwargs: Any
@@ -291,7 +292,7 @@ class Checked:
         return foreign
 
 
-class Parameters(serializers.Serializer[Any]):
+class ActionParameters(serializers.Serializer[Any]):
     """The parameters of one action; an action declares its own as a nested class.
 
     ``empty_is_absent``: an optional parameter that is sent empty counts as not sent (everywhere
@@ -389,7 +390,7 @@ class Parameters(serializers.Serializer[Any]):
         return RequestError(wire_name(name), code, error.messages[0])
 
 
-class PageParameters(Parameters):
+class PageParameters(ActionParameters):
     """The parameters of every list."""
 
     limit = Integer(default="20", maximum=25_000, help_text="The most records to return.")

@@ -16,8 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from voicemail_site.logs import request_id
-from voicemail_site.webapi.action import Action, EstablishedSession
-from voicemail_site.webapi.elements import Tree
+from voicemail_site.webapi.action import Action
 from voicemail_site.webapi.envelope import Answer, document
 from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.negotiation import OutputNegotiation
@@ -55,9 +54,9 @@ TOO_LARGE = (
 class WebApiView(APIView):
     """Answer every action by a Response document, and what should not happen by an Exception."""
 
-    http_method_names = ["get", "post"]
-    parser_classes = [FormParser, MultiPartParser, JSONParser, AnyParser]
-    renderer_classes = [XMLRenderer, JSONRenderer, JSONPRenderer]
+    http_method_names = ("get", "post")
+    parser_classes = (FormParser, MultiPartParser, JSONParser, AnyParser)
+    renderer_classes = (XMLRenderer, JSONRenderer, JSONPRenderer)
     content_negotiation_class = OutputNegotiation
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
@@ -75,7 +74,7 @@ class WebApiView(APIView):
         response = super().dispatch(request, *args, **kwargs)
         try:
             return response.render()  # type: ignore[attr-defined, no-any-return]  # DRF's Response
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001  # Whatever it is, it is answered and logged.
             return self._write_exception(self.handle_exception(exc))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -94,7 +93,8 @@ class WebApiView(APIView):
 
     def get(self, request: Request) -> Response:
         """Carry out the action that the parameters name."""
-        answer = Answer(self.parameters, session=request.auth)
+        session: Any = request.auth
+        answer = Answer(self.parameters, session=session)
         try:
             self._carry_out(request, answer)
         except (RefusedRequest, ActionError) as error:
@@ -108,17 +108,18 @@ class WebApiView(APIView):
     def _carry_out(self, request: Request, answer: Answer) -> None:
         """Go through docs/protocol.md, Order of checks."""
         if self.unreadable is not None:
-            raise RefusedRequest(
-                [RequestError("Body", Code.VALUE_INVALID, str(self.unreadable))]
-            )
+            raise RefusedRequest([RequestError("Body", Code.VALUE_INVALID, str(self.unreadable))])
         answer.action = self._find_action()
+        caller: Any = request.user
         required = answer.action.requires
         if required is not None and answer.session is None:
             raise RefusedRequest([RequestError("SessionId", Code.SESSION_AUTHENTICATION)])
         answer.applies_defaults = True
-        if required is not None and not request.user.has_role(required):
+        if required is not None and not caller.has_role(required):
             raise ActionError(Code.ACCOUNT_AUTHORIZATION)
-        self._perform(answer.action(request, answer.session), request, answer)
+        action = answer.action(request, answer.session)
+        answer.result = action.perform(caller, self.parameters)
+        answer.session = action.session
 
     def _find_action(self) -> type[Action]:
         name = self.parameters.get("Action", "")
@@ -129,12 +130,8 @@ class WebApiView(APIView):
             raise RefusedRequest([RequestError("Action", Code.ACTION_UNRECOGNIZED)])
         return action
 
-    def _perform(self, action: Action, request: Request, answer: Answer) -> None:
-        result: Tree = action.perform(request.user, self.parameters)
-        answer.result, answer.session = result, action.session
-
     def _log(self, request: Request, answer: Answer) -> None:
-        user_id = answer.session.user_id if isinstance(answer.session, EstablishedSession) else None
+        user_id = answer.session.user_id if answer.session else None
         request._request.log_fields = {  # type: ignore[attr-defined]  # read by the middleware
             "action": answer.action.name() if answer.action else None,
             "user_id": user_id,
@@ -150,9 +147,11 @@ class WebApiView(APIView):
         headers = {}
         match exc:
             case MethodNotAllowed():
-                status, text, headers = 405, "Only GET and POST are answered here.", {
-                    "Allow": "GET, POST"
-                }
+                status, text, headers = (
+                    405,
+                    "Only GET and POST are answered here.",
+                    {"Allow": "GET, POST"},
+                )
             case TooLarge():
                 status, text = 413, TOO_LARGE
             case OperationalError() | InterfaceError():
