@@ -17,14 +17,14 @@ from accounts.services import end_session, open_session
 from accounts.validators import DOMAIN_MAX_LENGTH, USER_ADDRESS_MAX_LENGTH
 from voicemail_site.logs import request_id
 from voicemail_site.webapi.action import Action, EstablishedSession
-from voicemail_site.webapi.elements import Collection, Element, Group, Member, Fixed, Tree
+from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
 from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
 from voicemail_site.webapi.paging import read_page
 from voicemail_site.webapi.parameters import (
+    ActionParameters,
     Identifier,
     OrderBy,
     PageParameters,
-    Parameters,
     Reference,
     Text,
 )
@@ -131,7 +131,7 @@ Organizations = Collection("Organizations", OrganizationElement)
 class SessionCreate(Action):
     """Log in and open a session; its SessionId stands in the Context's Session."""
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         username = Text(
             max_length=USER_ADDRESS_MAX_LENGTH,
             help_text="The user's authentication name, or user@domain; in any case.",
@@ -159,8 +159,7 @@ def _login_error(refused: LoginRefusedError) -> RequestError:
         return RequestError("Action", Code.LOGIN_FAILED)
     minutes = int(settings.LOGIN_LOCK.total_seconds() // 60)
     message = (
-        "You have failed to log in too many times. "
-        f"Please wait {minutes} minutes then try again."
+        f"You have failed to log in too many times. Please wait {minutes} minutes then try again."
     )
     return RequestError("Action", Code.LOGIN_LOCKED, message)
 
@@ -184,7 +183,7 @@ class AccountRead(Action):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         account_id = AccountIdentifier(help_text="A unique Account.")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
@@ -197,10 +196,8 @@ class OrganizationRead(Action):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
-        organization_id = OrganizationIdentifier(
-            required=False, help_text="A unique Organization."
-        )
+    class Parameters(ActionParameters):
+        organization_id = OrganizationIdentifier(required=False, help_text="A unique Organization.")
         domain = OrganizationDomain(
             required=False,
             max_length=DOMAIN_MAX_LENGTH,

@@ -53,7 +53,12 @@ class AccountAdmin(ScopedAdmin[Account]):
     account_admin_may = VIEW
     list_display = ("__str__", "id", "status", "balance", "modified")
     list_filter = ("status",)
-    search_fields = ("contact_name", "contact_organization", "contact_email", "organizations__domain")
+    search_fields = (
+        "contact_name",
+        "contact_organization",
+        "contact_email",
+        "organizations__domain",
+    )
     readonly_fields = ("created", "modified")
     fieldsets = (
         ("Contact", {"fields": CONTACT_FIELDS}),
@@ -219,7 +224,9 @@ class ChangeAdmin(ScopedAdmin[Change]):
         changes = super().get_queryset(request)
         if isinstance(request.user, User) and request.user.is_system_admin:
             return changes.annotate(author=F("actor"))
-        is_staff = When(user__isnull=False, user__account__isnull=True, then=Value("Provider staff"))
+        is_staff = When(
+            user__isnull=False, user__account__isnull=True, then=Value("Provider staff")
+        )
         return changes.annotate(author=Case(is_staff, default=F("actor")))
 
     @admin.display(description="who")

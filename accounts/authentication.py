@@ -99,7 +99,7 @@ class SessionIdAuthentication(BaseAuthentication):
             return None
         now = timezone.now()
         session = (
-            Session.unscoped.live_at(now)  # type: ignore[attr-defined]  # from_queryset's manager
+            Session.unscoped.live_at(now)
             .filter(digest=digest_of(session_id))
             .select_related("user__account")
             .first()

@@ -44,7 +44,7 @@ class SameAccount:
         body = f"""ON {self.table} WHEN NEW.organization_id IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM {_ORGANIZATIONS}
             WHERE id = NEW.organization_id AND account_id = NEW.account_id)
-            BEGIN SELECT RAISE(ABORT, '{self.name}'); END"""
+            BEGIN SELECT RAISE(ABORT, '{self.name}'); END"""  # noqa: S608  # Names of ours.
         return {
             f"{self.name}_insert": f"BEFORE INSERT {body}",
             f"{self.name}_update": f"BEFORE UPDATE OF account_id, organization_id {body}",
@@ -52,7 +52,8 @@ class SameAccount:
 
     def postgresql(self) -> str:
         return f"""ALTER TABLE {self.table} ADD CONSTRAINT {self.name}
-            FOREIGN KEY (account_id, organization_id) REFERENCES {_ORGANIZATIONS} (account_id, id)"""
+            FOREIGN KEY (account_id, organization_id)
+            REFERENCES {_ORGANIZATIONS} (account_id, id)"""
 
 
 @dataclass(frozen=True)
@@ -135,13 +136,16 @@ def keep_ids_unused(connection: BaseDatabaseWrapper) -> None:
     with connection.cursor() as cursor:
         for model in apps.get_models():
             history = getattr(model, "history", None)
-            if history is None or not {model._meta.db_table, history.model._meta.db_table} <= tables:
+            if (
+                history is None
+                or not {model._meta.db_table, history.model._meta.db_table} <= tables
+            ):
                 continue
             _raise_sequence(cursor, model._meta.db_table, history.model._meta.db_table)
 
 
 def _raise_sequence(cursor: Any, table: str, history_table: str) -> None:
-    cursor.execute(f"SELECT COALESCE(MAX(id), 0) FROM {history_table}")
+    cursor.execute(f"SELECT COALESCE(MAX(id), 0) FROM {history_table}")  # noqa: S608  # Ours.
     (highest,) = cursor.fetchone()
     cursor.execute(
         "INSERT INTO sqlite_sequence (name, seq) SELECT %s, 0 "

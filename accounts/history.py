@@ -85,13 +85,15 @@ class AccountChangedRow(ChangedRow):
         abstract = True
 
 
-class History(HistoricalRecords):
+class History(HistoricalRecords):  # type: ignore[misc]  # The library has no types.
     """django-simple-history's records with 64-bit ids, a Change, and two indexes.
 
     The indexes serve "this account's changes, newest first" and "this object's".
     """
 
-    def __init__(self, *, bases: tuple[type[models.Model], ...] = (ChangedRow,), **kwargs: Any):
+    def __init__(
+        self, *, bases: tuple[type[models.Model], ...] = (ChangedRow,), **kwargs: Any
+    ) -> None:
         super().__init__(
             bases=bases,
             history_id_field=models.BigAutoField(),
@@ -103,12 +105,11 @@ class History(HistoricalRecords):
     def get_meta_options(self, model: type[models.Model]) -> dict[str, Any]:
         """Add the two indexes to the library's options."""
         name = model._meta.model_name
-        return super().get_meta_options(model) | {
-            "indexes": [
-                models.Index(fields=["account", "-history_id"], name=f"{name}_history_account"),
-                models.Index(fields=["id", "-history_id"], name=f"{name}_history_object"),
-            ]
-        }
+        indexes = [
+            models.Index(fields=["account", "-history_id"], name=f"{name}_history_account"),
+            models.Index(fields=["id", "-history_id"], name=f"{name}_history_object"),
+        ]
+        return {**super().get_meta_options(model), "indexes": indexes}
 
     def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
         """Record a save, except one that writes only columns the history leaves out."""

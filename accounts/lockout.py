@@ -15,6 +15,7 @@ from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -48,7 +49,7 @@ def is_locked_at(attempt: AccessAttempt | None, now: datetime) -> bool:
     return (
         attempt is not None
         and attempt.failures_since_start >= settings.LOGIN_FAILURE_LIMIT
-        and attempt.attempt_time > now - settings.LOGIN_LOCK
+        and bool(attempt.attempt_time > now - settings.LOGIN_LOCK)
     )
 
 
@@ -57,7 +58,7 @@ def is_guessing(address: str | None, now: datetime) -> bool:
     recent = AccessFailureLog.objects.filter(
         ip_address=address, attempt_time__gt=now - _ADDRESS_WINDOW
     )
-    return recent.count() >= settings.LOGIN_FAILURES_PER_ADDRESS
+    return bool(recent.count() >= settings.LOGIN_FAILURES_PER_ADDRESS)
 
 
 def clear_failures(user: User) -> bool:
@@ -80,8 +81,9 @@ def unlock(user: User) -> None:
     _attempts(user.auth_username).delete()
 
 
-def _attempts(username: str) -> Any:
-    return AccessAttempt.objects.filter(username=username, **_ANY_CLIENT)
+def _attempts(username: str) -> QuerySet[Any]:
+    attempts: QuerySet[Any] = AccessAttempt.objects.filter(username=username, **_ANY_CLIENT)
+    return attempts
 
 
 class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped

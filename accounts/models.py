@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
@@ -54,21 +55,27 @@ class TimestampedModel(models.Model):
     created = models.DateTimeField(editable=False)
     modified = models.DateTimeField(editable=False)
 
+    _loaded: Mapping[str, Any] = MappingProxyType({})
+
     class Meta:
         abstract = True
 
     @classmethod
     def from_db(
-        cls, db: str | None, field_names: Collection[str], values: Collection[Any]
+        cls, db: str | None, field_names: Collection[str], values: Collection[Any], **kwargs: Any
     ) -> Self:
-        instance = super().from_db(db, field_names, values)
+        instance = super().from_db(db, field_names, values, **kwargs)
         instance._loaded = dict(zip(field_names, values, strict=False))
         return instance
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self._state.adding and self.created is None:
+        is_new = self._state.adding
+        if is_new and self.created is None:
             self.created = self.modified = timezone.now()
         super().save(*args, **kwargs)
+        if is_new:
+            columns = (field.attname for field in self._meta.concrete_fields)
+            self._loaded = {name: getattr(self, name) for name in columns}
 
     def changed_fields(self) -> list[str]:
         """Name the columns whose value is no longer the one that was loaded."""
@@ -88,8 +95,9 @@ class TimestampedModel(models.Model):
         if not changed:
             return False
         self.modified = timezone.now()
-        self.save(update_fields=[*changed, *self._stamp(changed), "modified"])
-        self._loaded |= {name: getattr(self, name) for name in changed}
+        written = [*changed, *self._stamp(changed), "modified"]
+        self.save(update_fields=written)
+        self._loaded = {**self._loaded, **{name: getattr(self, name) for name in written}}
         return True
 
     def _stamp(self, changed: Iterable[str]) -> list[str]:
@@ -147,7 +155,7 @@ class Account(ContactModel, TimestampedModel):
     recharge_threshold = models.DecimalField(max_digits=12, decimal_places=2, default=Decimal(0))
 
     unscoped: ClassVar[models.Manager[Account]] = models.Manager()
-    objects: ClassVar[ScopedManager[Account]] = ScopedManager("pk")  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[Account]] = ScopedManager("pk")  # type: ignore[assignment]  # scoped
     history = History(bases=(AccountChangedRow,))
 
     class Meta:
@@ -182,7 +190,7 @@ class Organization(ContactModel, TimestampedModel):
     e911_provisioning = models.BooleanField("E911 provisioning", default=False)
 
     unscoped: ClassVar[models.Manager[Organization]] = models.Manager()
-    objects: ClassVar[ScopedManager[Organization]] = ScopedManager()  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[Organization]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History()
 
     class Meta:
@@ -195,7 +203,9 @@ class Organization(ContactModel, TimestampedModel):
                 violation_error_message="This domain is already in use.",
             ),
             # The target of the composite keys that tie a box and a user to the same account.
-            models.UniqueConstraint(fields=["account", "id"], name="unique_organization_of_account"),
+            models.UniqueConstraint(
+                fields=["account", "id"], name="unique_organization_of_account"
+            ),
             models.CheckConstraint(
                 condition=Q(domain__regex=validators.DOMAIN_PATTERN) & Q(domain=Lower("domain")),
                 name="organization_domain_is_a_host_name",
@@ -231,8 +241,8 @@ class UserManager(BaseUserManager["User"]):
 
         Only ``manage.py createsuperuser`` calls this, on an installation without a user.
         """
-        from accounts.services import add_user
         from accounts.history import record_change
+        from accounts.services import add_user
 
         with record_change(by=None, channel=Channel.COMMAND, actor="createsuperuser"):
             return add_user(auth_username=auth_username, role=Role.SYSTEM_ADMIN, password=password)
@@ -273,10 +283,10 @@ class User(AbstractBaseUser, TimestampedModel):
     is_active = models.BooleanField("enabled", default=True)
 
     USERNAME_FIELD = "auth_username"
-    EMAIL_FIELD = None  # type: ignore[assignment]  # A user has a SIP address, no mailbox of ours.
+    EMAIL_FIELD = None  # A user has a SIP address, no mailbox of ours.
 
     unscoped: ClassVar[UserManager] = UserManager()
-    objects: ClassVar[ScopedManager[User]] = ScopedManager()  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[User]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History(excluded_fields=["password", "last_login"])
 
     class Meta:
@@ -350,7 +360,7 @@ class User(AbstractBaseUser, TimestampedModel):
         return self.is_system_admin
 
     def has_perm(self, perm: str, obj: object = None) -> bool:
-        """Allow provider staff everything; what an account's admin may do, each admin class says."""
+        """Allow provider staff everything; an account's admin gets what each admin class says."""
         return self.is_active and self.is_system_admin
 
     def has_perms(self, perm_list: Iterable[str], obj: object = None) -> bool:
@@ -367,9 +377,11 @@ class User(AbstractBaseUser, TimestampedModel):
         for secret in settings.SECRET_KEY_FALLBACKS:
             yield self._hash_of_rights(secret)
 
-    def _hash_of_rights(self, secret: str) -> str:
+    def _hash_of_rights(self, secret: str | bytes) -> str:
         rights = f"{self.password}|{self.role}|{self.account_id}"
-        return salted_hmac("accounts.User.rights", rights, secret=secret, algorithm="sha256").hexdigest()
+        return salted_hmac(
+            "accounts.User.rights", rights, secret=secret, algorithm="sha256"
+        ).hexdigest()
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
@@ -386,7 +398,10 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
 
 class Session(models.Model):
-    """A login to the Web API, known only by a digest of its SessionId (docs/protocol.md, Sessions)."""
+    """A login to the Web API, known only by a digest of its SessionId.
+
+    Its rules are in docs/protocol.md, Sessions.
+    """
 
     TOUCH_INTERVAL = timedelta(minutes=1)
 
@@ -399,7 +414,7 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=255, blank=True)
 
     unscoped: ClassVar[models.Manager[Session]] = models.Manager.from_queryset(SessionQuerySet)()
-    objects: ClassVar[ScopedManager[Session]] = ScopedManager("user__account_id")  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[Session]] = ScopedManager("user__account_id")  # type: ignore[assignment]  # scoped
 
     class Meta:
         default_manager_name = "unscoped"
@@ -454,7 +469,7 @@ class Change(models.Model):
     request_id = models.CharField("request", max_length=64, blank=True)
 
     unscoped: ClassVar[models.Manager[Change]] = models.Manager()
-    objects: ClassVar[ScopedManager[Change]] = ScopedManager()  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[Change]] = ScopedManager()  # type: ignore[assignment]  # scoped
 
     class Meta:
         default_manager_name = "unscoped"

@@ -35,9 +35,7 @@ class ScopedAdmin(admin.ModelAdmin[Row]):
         rows = self.model.objects.visible_to(request.user)  # type: ignore[attr-defined]  # scoped
         return rows.order_by(*self.get_ordering(request))  # type: ignore[no-any-return]
 
-    def formfield_for_foreignkey(
-        self, db_field: Any, request: HttpRequest, **kwargs: Any
-    ) -> Any:
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only related objects that the user may see."""
         kwargs["queryset"] = db_field.remote_field.model.objects.visible_to(request.user)
         return super().formfield_for_foreignkey(db_field, request, **kwargs)

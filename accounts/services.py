@@ -16,7 +16,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, RestrictedError
 
 from accounts.integrity import reporting_taken
-from accounts.models import Account, Organization, Role, Session, User
+from accounts.models import Account, Change, Organization, Role, Session, User
 
 SESSION_ID_LENGTH = 32
 _SESSION_ID_ALPHABET = string.ascii_letters + string.digits
@@ -88,7 +88,7 @@ def delete_organization(organization: Organization) -> None:
         ) from exc
 
 
-def add_user(
+def add_user(  # noqa: PLR0913  # They are the user's own columns.
     *,
     auth_username: str,
     role: str,
@@ -158,7 +158,10 @@ def set_active(user: User, *, is_active: bool) -> None:
 
 
 def delete_user(user: User) -> None:
-    """Delete a user with the user's sessions. Raises ValidationError for an account's last admin."""
+    """Delete a user with the user's sessions.
+
+    Raises ValidationError for an account's last admin.
+    """
     if user.role == Role.ACCOUNT_ADMIN:
         _keep_last_admin(user)
     user.delete()
@@ -169,10 +172,9 @@ def _keep_last_admin(user: User) -> None:
 
     The account's row is locked, so that two admins can't take away each other at once.
     """
-    Account.unscoped.select_for_update().get(pk=user.account_id)
-    others = User.unscoped.filter(
-        account_id=user.account_id, role=Role.ACCOUNT_ADMIN, is_active=True
-    ).exclude(pk=user.pk)
+    account = Account.unscoped.select_for_update().filter(users=user).get()
+    admins = account.users.filter(role=Role.ACCOUNT_ADMIN, is_active=True)
+    others = admins.exclude(pk=user.pk)
     if not others.exists():
         raise ValidationError("An account keeps its last admin.", code="last_admin")
 
@@ -189,9 +191,7 @@ def open_session(
     user: User, *, now: datetime, client_address: str | None, user_agent: str
 ) -> tuple[str, Session]:
     """Log a user in to the API and give the SessionId, which is stored nowhere."""
-    session_id = "".join(
-        secrets.choice(_SESSION_ID_ALPHABET) for _ in range(SESSION_ID_LENGTH)
-    )
+    session_id = "".join(secrets.choice(_SESSION_ID_ALPHABET) for _ in range(SESSION_ID_LENGTH))
     session = Session.unscoped.create(
         digest=digest_of(session_id),
         user=user,
@@ -220,3 +220,18 @@ def end_sessions_of(user: User) -> None:
     """End every API session of a user; the admin logins end with the rights that they hash."""
     with transaction.atomic():
         user.sessions.all().delete()
+
+
+def purge_changes(*, before: datetime, batch: int, dry_run: bool = False) -> int:
+    """Delete the changes made before a time, with their history rows, and count them.
+
+    Each batch is a transaction of its own, so that others are not kept waiting.
+    """
+    old = Change.unscoped.filter(created__lt=before).order_by("id")
+    if dry_run:
+        return old.count()
+    count = 0
+    while ids := list(old.values_list("pk", flat=True)[:batch]):
+        Change.unscoped.filter(pk__in=ids).delete()
+        count += len(ids)
+    return count

@@ -1,6 +1,6 @@
-"""The forms of names, hosts and addresses, once for every surface and for the database.
+r"""The forms of names, hosts and addresses, once for every surface and for the database.
 
-The patterns are written for Python and PostgreSQL alike: ``\\Z`` ends them, because ``$``
+The patterns are written for Python and PostgreSQL alike: ``\Z`` ends them, because ``$``
 lets a newline pass in Python.
 """
 
