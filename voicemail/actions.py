@@ -19,6 +19,7 @@ from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Me
 from voicemail_site.webapi.errors import Code, RequestError
 from voicemail_site.webapi.paging import read_page
 from voicemail_site.webapi.parameters import (
+    ActionParameters,
     Boolean,
     Choice,
     CopyOf,
@@ -26,7 +27,6 @@ from voicemail_site.webapi.parameters import (
     Integer,
     OrderBy,
     PageParameters,
-    Parameters,
     Reference,
     Text,
 )
@@ -66,12 +66,16 @@ VoicemailboxElement = Element(
 Voicemailboxes = Collection("Voicemailboxes", VoicemailboxElement)
 
 
+def _field(name: str) -> Any:
+    return Voicemailbox._meta.get_field(name)
+
+
 def _help(name: str) -> str:
-    return str(Voicemailbox._meta.get_field(name).help_text)
+    return str(_field(name).help_text)
 
 
 def _text(name: str, **kwargs: Any) -> Text:
-    return Text.of(Voicemailbox._meta.get_field(name), **kwargs)
+    return Text.of(_field(name), **kwargs)
 
 
 def _mailbox(**kwargs: Any) -> Integer:
@@ -131,7 +135,7 @@ def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _report(
-    parameters: type[Parameters], errors: dict[str, ValidationError], failed: frozenset[str]
+    parameters: type[ActionParameters], errors: dict[str, ValidationError], failed: frozenset[str]
 ) -> list[RequestError]:
     """Report a box's errors, but none that follows from a parameter that is wrong by itself."""
     follows_from = {"email": "notify_email", "pager": "notify_pager"}
@@ -149,11 +153,9 @@ class VoicemailboxAdd(WritingAction):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         organization_id = OrganizationIdentifier(help_text="A unique Organization.")
-        username = _text(
-            "username", invalid=Code.ADDRESS_INVALID, taken=Code.ADDRESS_UNAVAILABLE
-        )
+        username = _text("username", invalid=Code.ADDRESS_INVALID, taken=Code.ADDRESS_UNAVAILABLE)
         domain = Text(
             max_length=DOMAIN_MAX_LENGTH, help_text="The Organization's own domain, in any case."
         )
@@ -192,7 +194,7 @@ class VoicemailboxRead(Action):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         voicemailbox_id = VoicemailboxIdentifier(help_text="A unique Voicemailbox.")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
@@ -207,9 +209,7 @@ class VoicemailboxBrowse(Action):
 
     class Parameters(PageParameters):
         account_id = AccountIdentifier(required=False, help_text="A unique Account.")
-        organization_id = OrganizationIdentifier(
-            required=False, help_text="A unique Organization."
-        )
+        organization_id = OrganizationIdentifier(required=False, help_text="A unique Organization.")
         order_by = OrderBy(
             {
                 "VoicemailboxId": ("id",),
@@ -243,7 +243,7 @@ class VoicemailboxEdit(WritingAction):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
         mailbox = _mailbox(required=False)
         password = _text("password", required=False)
@@ -289,7 +289,7 @@ class VoicemailboxDelete(WritingAction):
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
-    class Parameters(Parameters):
+    class Parameters(ActionParameters):
         voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:

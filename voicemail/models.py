@@ -148,7 +148,7 @@ class Voicemailbox(TimestampedModel):
     )
 
     unscoped: ClassVar[models.Manager[Voicemailbox]] = models.Manager()
-    objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[misc]  # scoped
+    objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History()
 
     class Meta:
@@ -176,7 +176,7 @@ class Voicemailbox(TimestampedModel):
             ),
             models.CheckConstraint(
                 condition=~Q(fullname="")
-                & LessThanOrEqual(Length("fullname"), validators.FULLNAME_MAX_LENGTH),
+                & Q(LessThanOrEqual(Length("fullname"), validators.FULLNAME_MAX_LENGTH)),
                 name="fullname_is_1_to_128_characters",
             ),
             models.CheckConstraint(
@@ -189,7 +189,7 @@ class Voicemailbox(TimestampedModel):
             models.CheckConstraint(
                 condition=Q(pager="")
                 | Q(pager__regex=EMAIL_PATTERN)
-                & LessThanOrEqual(Length("pager"), validators.PAGER_MAX_LENGTH),
+                & Q(LessThanOrEqual(Length("pager"), validators.PAGER_MAX_LENGTH)),
                 name="pager_is_one_address",
             ),
             models.CheckConstraint(
@@ -279,6 +279,6 @@ class Voicemailbox(TimestampedModel):
         return errors
 
     def _is_address_taken(self, others: models.QuerySet[Voicemailbox, Any]) -> bool:
-        return others.annotate(folded=Lower("username")).filter(
-            folded=self.username.lower()
-        ).exists()
+        return (
+            others.annotate(folded=Lower("username")).filter(folded=self.username.lower()).exists()
+        )

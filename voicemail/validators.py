@@ -27,9 +27,7 @@ def is_trivial_pin(pin: str, mailbox: int | None) -> bool:
 
     That is the mailbox's own number, one digit repeated, or a run of digits up or down.
     """
-    return (
-        pin == str(mailbox) or len(set(pin)) == 1 or pin in _RUN_UP or pin in _RUN_DOWN
-    )
+    return pin == str(mailbox) or len(set(pin)) == 1 or pin in _RUN_UP or pin in _RUN_DOWN
 
 
 def validate_strict_pin(pin: str, mailbox: int | None) -> None:
