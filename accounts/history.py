@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import models, transaction
+from django.utils import timezone
 from simple_history.models import HistoricalRecords
 
 if TYPE_CHECKING:
     from accounts.models import Account, Change, User
 
-_open_change: ContextVar[Change | None] = ContextVar("open_change", default=None)
+
+@dataclass
+class _OpenChange:
+    """What the Change will say, and its id once a history row needed it."""
+
+    facts: dict[str, Any]
+    pk: int | None = None
+
+
+_open_change: ContextVar[_OpenChange | None] = ContextVar("open_change", default=None)
 
 
 class ChangeRequiredError(RuntimeError):
     """Raised when something is written outside ``record_change``: nobody would be its author."""
+
+    def __init__(self) -> None:
+        super().__init__("Every write belongs into a record_change block.")
 
 
 @contextmanager
@@ -34,17 +48,16 @@ def record_change(
     The Change is stored with the first history row, so an edit that changes nothing leaves none.
     ``actor`` names who acted where no user of ours did, such as an operator at a shell.
     """
-    from accounts.models import Change
-
-    change = Change(
-        user=by,
-        actor=actor or (by.get_username() if by else ""),
-        channel=channel,
-        account=account,
-        request_id=request_id,
-    )
+    facts = {
+        "user": by,
+        "actor": actor or (by.get_username() if by else ""),
+        "channel": channel,
+        "account": account,
+        "request_id": request_id,
+        "created": timezone.now(),
+    }
     with transaction.atomic():
-        token = _open_change.set(change)
+        token = _open_change.set(_OpenChange(facts))
         try:
             yield
         finally:
@@ -52,16 +65,25 @@ def record_change(
 
 
 def current_change(account_id: int | None) -> Change:
-    """Give the open Change, stored; the first row it touches names its account.
+    """Give the open Change, stored; it has the account of the rows that it touches, if it is one.
 
     Raises ChangeRequiredError outside ``record_change``.
     """
-    change = _open_change.get()
+    from accounts.models import Change
+
+    opened = _open_change.get()
+    if opened is None:
+        raise ChangeRequiredError
+    # A savepoint that was rolled back has taken the stored Change with it.
+    change = Change.unscoped.filter(pk=opened.pk).first() if opened.pk else None
     if change is None:
-        raise ChangeRequiredError("Every write belongs into a record_change block.")
-    if change.pk is None:
+        change = Change(**opened.facts)
         change.account_id = change.account_id or account_id
-        change.save()
+        change.save(force_insert=True)
+        opened.pk = change.pk
+    if change.account_id not in (None, account_id):
+        change.account_id = None
+        change.save(update_fields=["account"])
     return change
 
 
@@ -78,7 +100,11 @@ class AccountChangedRow(ChangedRow):
     """The history row of an Account, whose account is itself."""
 
     account = models.ForeignKey(
-        "accounts.Account", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        "accounts.Account",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
     )
 
     class Meta:
@@ -111,12 +137,23 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
         ]
         return {**super().get_meta_options(model), "indexes": indexes}
 
+    def finalize(self, sender: type[models.Model], **kwargs: Any) -> None:
+        """Look for the author before a row is written: outside a transaction it would stay."""
+        super().finalize(sender, **kwargs)
+        if sender is self.cls:
+            models.signals.pre_save.connect(self.pre_save, sender=sender, weak=False)
+
+    def pre_save(self, raw: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
+        if not raw and self._is_recorded(update_fields) and _open_change.get() is None:
+            raise ChangeRequiredError
+
     def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
         """Record a save, except one that writes only columns the history leaves out."""
-        written = kwargs.get("update_fields")
-        if written is not None and set(written) <= set(self.excluded_fields):
-            return
-        super().post_save(instance, created, **kwargs)
+        if self._is_recorded(kwargs.get("update_fields")):
+            super().post_save(instance, created, **kwargs)
+
+    def _is_recorded(self, written: Collection[str] | None) -> bool:
+        return written is None or not set(written) <= set(self.excluded_fields)
 
 
 def attach_change(*, history_instance: Any, instance: Any, **kwargs: Any) -> None:

@@ -33,20 +33,31 @@ class Status(models.TextChoices):
 
 
 class LowerCaseField(models.CharField[str, str]):
-    """A short text that is the same in any case: stored, and looked up, in lower case."""
+    """A short text that is the same in any case: stored, and looked up, in lower case.
+
+    Only ASCII has two cases here; the lower case of the Kelvin sign would be a plain k.
+    """
 
     def to_python(self, value: Any) -> Any:
-        value = super().to_python(value)
-        return value.lower() if isinstance(value, str) else value
+        return self._folded(super().to_python(value))
 
     def get_prep_value(self, value: Any) -> Any:
-        value = super().get_prep_value(value)
-        return value.lower() if isinstance(value, str) else value
+        return self._folded(super().get_prep_value(value))
 
     def pre_save(self, model_instance: models.Model, add: bool) -> Any:
         value = self.to_python(super().pre_save(model_instance, add))
         setattr(model_instance, self.attname, value)
         return value
+
+    @staticmethod
+    def _folded(value: Any) -> Any:
+        return value.lower() if isinstance(value, str) and value.isascii() else value
+
+
+class OneLineField(models.CharField[str, str]):
+    """A short text without control characters; XML could not carry most of them."""
+
+    default_validators = [validators.validate_one_line]  # noqa: RUF012  # As Django's own.
 
 
 class TimestampedModel(models.Model):
@@ -54,6 +65,9 @@ class TimestampedModel(models.Model):
 
     created = models.DateTimeField(editable=False)
     modified = models.DateTimeField(editable=False)
+
+    # The field beside which the violation of a unique constraint is told.
+    taken_fields: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     _loaded: Mapping[str, Any] = MappingProxyType({})
 
@@ -69,13 +83,45 @@ class TimestampedModel(models.Model):
         return instance
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        is_new = self._state.adding
-        if is_new and self.created is None:
+        if self._state.adding and self.created is None:
             self.created = self.modified = timezone.now()
         super().save(*args, **kwargs)
-        if is_new:
-            columns = (field.attname for field in self._meta.concrete_fields)
-            self._loaded = {name: getattr(self, name) for name in columns}
+        self._remember(kwargs.get("update_fields"))
+
+    def refresh_from_db(
+        self,
+        using: str | None = None,
+        fields: Iterable[str] | None = None,
+        from_queryset: models.QuerySet[Self] | None = None,
+    ) -> None:
+        names = None if fields is None else list(fields)
+        super().refresh_from_db(using, names, from_queryset)
+        self._remember(names)
+
+    def _remember(self, names: Iterable[str] | None) -> None:
+        """Take the values of these columns, or of all, for what the database holds."""
+        wanted = None if names is None else set(names)
+        self._loaded = dict(self._loaded) | {
+            field.attname: field.to_python(getattr(self, field.attname))
+            for field in self._meta.concrete_fields
+            if (wanted is None or wanted & {field.name, field.attname})
+            and field.attname in self.__dict__
+        }
+
+    def validate_constraints(self, exclude: Collection[str] | None = None) -> None:
+        """Report a taken value beside its own field; Django would name none."""
+        errors: dict[str, Any] = {}
+        for constraint in self._meta.constraints:
+            try:
+                constraint.validate(type(self), self, exclude=set(exclude or ()))
+            except ValidationError as exc:
+                field = self.taken_fields.get(constraint.name)
+                if field is not None:
+                    taken = ValidationError(exc.message, code="unavailable")
+                    exc = ValidationError({field: taken})
+                errors = exc.update_error_dict(errors)
+        if errors:
+            raise ValidationError(errors)
 
     def changed_fields(self) -> list[str]:
         """Name the columns whose value is no longer the one that was loaded."""
@@ -95,9 +141,7 @@ class TimestampedModel(models.Model):
         if not changed:
             return False
         self.modified = timezone.now()
-        written = [*changed, *self._stamp(changed), "modified"]
-        self.save(update_fields=written)
-        self._loaded = {**self._loaded, **{name: getattr(self, name) for name in written}}
+        self.save(update_fields=[*changed, *self._stamp(changed), "modified"])
         return True
 
     def _stamp(self, changed: Iterable[str]) -> list[str]:
@@ -108,19 +152,19 @@ class TimestampedModel(models.Model):
 class ContactModel(models.Model):
     """The Contact element of an account or organization (docs/protocol.md, Elements)."""
 
-    contact_name = models.CharField("name", max_length=128, blank=True)
-    contact_organization = models.CharField("organization", max_length=128, blank=True)
-    contact_address = models.CharField("address", max_length=255, blank=True)
-    contact_city = models.CharField("city", max_length=128, blank=True)
-    contact_state = models.CharField("state", max_length=128, blank=True)
-    contact_zipcode = models.CharField("zip code", max_length=32, blank=True)
-    contact_country = models.CharField(
+    contact_name = OneLineField("name", max_length=128, blank=True)
+    contact_organization = OneLineField("organization", max_length=128, blank=True)
+    contact_address = OneLineField("address", max_length=255, blank=True)
+    contact_city = OneLineField("city", max_length=128, blank=True)
+    contact_state = OneLineField("state", max_length=128, blank=True)
+    contact_zipcode = OneLineField("zip code", max_length=32, blank=True)
+    contact_country = OneLineField(
         "country", max_length=128, blank=True, default=UNITED_STATES_NAME
     )
     contact_country_id = models.PositiveIntegerField(
         "country's number", default=UNITED_STATES, help_text="207 is the United States of America."
     )
-    contact_phone = models.CharField("phone", max_length=64, blank=True)
+    contact_phone = OneLineField("phone", max_length=64, blank=True)
     contact_email = models.CharField(
         "e-mail",
         max_length=validators.EMAIL_MAX_LENGTH,
@@ -183,15 +227,17 @@ class Organization(ContactModel, TimestampedModel):
         help_text="The SIP domain, such as example.onsip.com.",
     )
     status = models.CharField(max_length=8, choices=Status.choices, default=Status.ENABLED)
-    caller_id = models.CharField("caller id", max_length=128, blank=True)
-    caller_id_name = models.CharField("caller id name", max_length=64, blank=True)
-    caller_id_number = models.CharField("caller id number", max_length=64, blank=True)
+    caller_id = OneLineField("caller id", max_length=128, blank=True)
+    caller_id_name = OneLineField("caller id name", max_length=64, blank=True)
+    caller_id_number = OneLineField("caller id number", max_length=64, blank=True)
     extended_dialing = models.BooleanField(default=False)
     e911_provisioning = models.BooleanField("E911 provisioning", default=False)
 
     unscoped: ClassVar[models.Manager[Organization]] = models.Manager()
     objects: ClassVar[ScopedManager[Organization]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History()
+
+    taken_fields = MappingProxyType({"unique_organization_domain": "domain"})
 
     class Meta:
         default_manager_name = "unscoped"
@@ -288,6 +334,10 @@ class User(AbstractBaseUser, TimestampedModel):
     unscoped: ClassVar[UserManager] = UserManager()
     objects: ClassVar[ScopedManager[User]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History(excluded_fields=["password", "last_login"])
+
+    taken_fields = MappingProxyType(
+        {"unique_user_auth_username": "auth_username", "unique_user_address": "username"}
+    )
 
     class Meta:
         default_manager_name = "unscoped"

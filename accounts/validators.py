@@ -25,6 +25,8 @@ USER_ADDRESS_PATTERN = (
     rf"\A(?=[^@]{{1,{USERNAME_MAX_LENGTH}}}@)(?=[^@]+@.{{1,{DOMAIN_MAX_LENGTH}}}\Z)"
     rf"{_USERNAME}@{_HOST}\Z"
 )
+# U+FFFE and U+FFFF are no control characters, but XML can't carry them either.
+ONE_LINE_PATTERN = r"\A[^\u0000-\u001f\u007f-\u009f\ufffe\uffff]*\Z"
 
 
 def _refuse_unless(pattern: str, value: str, message: str) -> None:
@@ -78,5 +80,4 @@ def validate_user_address(value: str) -> None:
 
 def validate_one_line(value: str) -> None:
     """Refuse control characters, line ends among them."""
-    if any(char < " " or "\x7f" <= char <= "\x9f" for char in value):
-        raise ValidationError("Value must not contain control characters.", code="invalid")
+    _refuse_unless(ONE_LINE_PATTERN, value, "Value must not contain control characters.")

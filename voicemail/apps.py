@@ -6,16 +6,16 @@ from django.apps import AppConfig
 
 from accounts.guards import SameAccount
 
+SAME_ACCOUNT = SameAccount(
+    table="voicemail_voicemailbox", name="voicemailbox_is_of_its_organizations_account"
+)
+
 
 class VoicemailConfig(AppConfig):
     """Register the actions and the guard of a box's account."""
 
     name = "voicemail"
-    guards = (
-        SameAccount(
-            table="voicemail_voicemailbox", name="voicemailbox_is_of_its_organizations_account"
-        ),
-    )
+    guards = (SAME_ACCOUNT,)
 
     def ready(self) -> None:
         import_module("voicemail.actions")

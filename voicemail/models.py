@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -14,17 +15,17 @@ from django.db.models.functions import Length, Lower
 from django.db.models.lookups import LessThanOrEqual
 
 from accounts.history import History
-from accounts.models import Account, Organization, Status, TimestampedModel
+from accounts.models import Account, OneLineField, Organization, Status, TimestampedModel
 from accounts.scoping import ScopedManager
 from accounts.validators import (
     EMAIL_MAX_LENGTH,
     EMAIL_PATTERN,
+    ONE_LINE_PATTERN,
     USER_ADDRESS_MAX_LENGTH,
     USER_ADDRESS_PATTERN,
     USERNAME_MAX_LENGTH,
     USERNAME_PATTERN,
     validate_email,
-    validate_one_line,
     validate_user_address,
     validate_username,
 )
@@ -84,10 +85,9 @@ class Voicemailbox(TimestampedModel):
         validators=[validators.validate_pin],
         help_text="1 to 7 digits, not all of them zero.",
     )
-    fullname = models.CharField(
+    fullname = OneLineField(
         "full name",
         max_length=validators.FULLNAME_MAX_LENGTH,
-        validators=[validate_one_line],
         help_text="The name of the mailbox's user, such as Joe Smith.",
     )
     timezone = models.CharField(
@@ -151,6 +151,13 @@ class Voicemailbox(TimestampedModel):
     objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[assignment]  # scoped
     history = History()
 
+    taken_fields = MappingProxyType(
+        {
+            "unique_mailbox_per_organization": "mailbox",
+            "unique_address_per_organization": "username",
+        }
+    )
+
     class Meta:
         default_manager_name = "unscoped"
         verbose_name_plural = "voicemailboxes"
@@ -175,7 +182,8 @@ class Voicemailbox(TimestampedModel):
                 condition=Q(password__regex=validators.PIN_PATTERN), name="pin_is_1_to_7_digits"
             ),
             models.CheckConstraint(
-                condition=~Q(fullname="")
+                condition=Q(fullname__regex=ONE_LINE_PATTERN)
+                & ~Q(fullname="")
                 & Q(LessThanOrEqual(Length("fullname"), validators.FULLNAME_MAX_LENGTH)),
                 name="fullname_is_1_to_128_characters",
             ),
@@ -222,10 +230,17 @@ class Voicemailbox(TimestampedModel):
             ),
             models.Index(fields=["account", "mailbox", "id"], name="voicemailbox_by_mailbox"),
             models.Index(fields=["organization", "id"], name="voicemailbox_of_organization"),
+            models.Index(
+                fields=["organization", "mailbox", "id"], name="voicemailbox_of_org_by_mailbox"
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.mailbox} {self.fullname}"
+
+    def clean_fields(self, exclude: Collection[str] | None = None) -> None:
+        self.fullname = self.fullname.strip()
+        super().clean_fields(exclude)
 
     def clean(self) -> None:
         """Check what concerns several fields of the box at once."""

@@ -10,11 +10,6 @@ from accounts.integrity import reporting_taken
 from voicemail.models import Voicemailbox
 from voicemail.validators import is_trivial_pin
 
-_TAKEN = {
-    "unique_mailbox_per_organization": "mailbox",
-    "unique_address_per_organization": "username",
-}
-
 
 def generate_pin(mailbox: int) -> str:
     """Make a PIN from a cryptographic source: never trivial, never with a leading zero.
@@ -37,7 +32,7 @@ def add_voicemailbox(voicemailbox: Voicemailbox) -> Voicemailbox:
     voicemailbox.account_id = voicemailbox.organization.account_id
     if not voicemailbox.password:
         voicemailbox.password = generate_pin(voicemailbox.mailbox)
-    with reporting_taken(Voicemailbox, _TAKEN):
+    with reporting_taken(Voicemailbox):
         voicemailbox.save(force_insert=True)
     return voicemailbox
 
@@ -47,7 +42,7 @@ def edit_voicemailbox(voicemailbox: Voicemailbox) -> bool:
 
     Raises ValidationError where the number or the address was taken meanwhile.
     """
-    with reporting_taken(Voicemailbox, _TAKEN):
+    with reporting_taken(Voicemailbox):
         return voicemailbox.save_changed()
 
 

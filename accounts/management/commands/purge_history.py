@@ -5,10 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts.services import purge_changes
+
+_MAX_DAYS = 36_500
+_MAX_BATCH = 10_000  # SQLite takes some 32,000 values in a statement.
+
+
+def _check(option: str, value: int, high: int) -> None:
+    """Refuse a value that would delete what nobody meant, or nothing at all."""
+    if not 1 <= value <= high:
+        raise CommandError(f"{option} must be 1 to {high}.")
 
 
 class Command(BaseCommand):
@@ -31,6 +40,8 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _check("--older-than", options["older_than"], _MAX_DAYS)
+        _check("--batch", options["batch"], _MAX_BATCH)
         before = timezone.now() - timedelta(days=options["older_than"])
         count = purge_changes(before=before, batch=options["batch"], dry_run=options["dry_run"])
         verb = "Would delete" if options["dry_run"] else "Deleted"
