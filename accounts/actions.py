@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.authentication import LoginRefusedError, log_in, roles_of
 from accounts.history import record_change
+from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
 from accounts.services import end_session, open_session
 from accounts.validators import DOMAIN_MAX_LENGTH, USER_ADDRESS_MAX_LENGTH
@@ -157,11 +157,7 @@ class SessionCreate(Action):
 def _login_error(refused: LoginRefusedError) -> RequestError:
     if not refused.is_locked:
         return RequestError("Action", Code.LOGIN_FAILED)
-    minutes = int(settings.LOGIN_LOCK.total_seconds() // 60)
-    message = (
-        f"You have failed to log in too many times. Please wait {minutes} minutes then try again."
-    )
-    return RequestError("Action", Code.LOGIN_LOCKED, message)
+    return RequestError("Action", Code.LOGIN_LOCKED, locked_message())
 
 
 @register

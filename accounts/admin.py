@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any, ClassVar
 
+from axes.models import AccessLog
 from django import forms
-from django.contrib import admin
-from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm, AdminPasswordChangeForm
 from django.contrib.auth.models import Group
 from django.contrib.auth.password_validation import validate_password
-from django.db.models import Case, F, QuerySet, Value, When
-from django.http import HttpRequest
+from django.contrib.auth.views import PasswordChangeView
+from django.core.exceptions import ValidationError
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse_lazy
 
-from accounts import services
+from accounts import lockout, services
 from accounts.models import Account, Change, Organization, Session, User
-from accounts.scoped_admin import ScopedAdmin
+from accounts.scoped_admin import PROVIDER_STAFF, TIMES, ScopedAdmin
 from accounts.validators import USER_ADDRESS_MAX_LENGTH
 
 VIEW: frozenset[str] = frozenset({"view"})
+
+LOGIN_FAILED = "The username or password is incorrect, or this user is no administrator."
 
 CONTACT_FIELDS = (
     "contact_name",
@@ -38,12 +46,45 @@ class LoginForm(AdminAuthenticationForm):
         name.label = "Username"
         name.max_length = USER_ADDRESS_MAX_LENGTH  # type: ignore[attr-defined]  # a CharField
         name.widget.attrs["maxlength"] = USER_ADDRESS_MAX_LENGTH
+        self.error_messages = self.error_messages | {"invalid_login": LOGIN_FAILED}
+
+    def confirm_login_allowed(self, user: User) -> None:
+        """Refuse also whom simultaneous wrong passwords have locked meanwhile."""
+        super().confirm_login_allowed(user)
+        if not lockout.clear_failures(user):
+            raise ValidationError(lockout.locked_message())
+
+
+def locked_page(request: HttpRequest, response: HttpResponse, credentials: Any) -> HttpResponse:
+    """Tell somebody at the login form that the user is locked."""
+    context = admin.site.each_context(request) | {"title": lockout.locked_message()}
+    return render(request, "admin/locked.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+
+
+class OwnPasswordForm(AdminPasswordChangeForm):
+    """One's own password, changed as by everybody else."""
+
+    def save(self, commit: bool = True) -> Any:
+        services.set_password(self.user, self.cleaned_data["new_password1"])
+        return self.user
+
+
+def change_own_password(request: HttpRequest, extra_context: Any = None) -> Any:
+    """Serve Django's page with the form above; the site's own one takes no other."""
+    view = PasswordChangeView.as_view(
+        form_class=OwnPasswordForm,
+        success_url=reverse_lazy("admin:password_change_done"),
+        extra_context=admin.site.each_context(request) | (extra_context or {}),
+    )
+    return view(request)
 
 
 admin.site.login_form = LoginForm
+admin.site.password_change = change_own_password  # type: ignore[method-assign]  # as above
 admin.site.site_header = admin.site.site_title = "Voicemail provisioning"
 admin.site.index_title = "Overview"
-admin.site.unregister(Group)
+# Roles take the place of groups, and of successful logins nothing is kept.
+admin.site.unregister((Group, AccessLog))
 
 
 @admin.register(Account)
@@ -59,6 +100,7 @@ class AccountAdmin(ScopedAdmin[Account]):
         "contact_email",
         "organizations__domain",
     )
+    search_help_text = "Search by name, e-mail or domain."
     readonly_fields = ("created", "modified")
     fieldsets = (
         ("Contact", {"fields": CONTACT_FIELDS}),
@@ -71,7 +113,8 @@ class AccountAdmin(ScopedAdmin[Account]):
                 )
             },
         ),
-        ("State", {"fields": ("status", ("created", "modified"))}),
+        ("State", {"fields": ("status",)}),
+        TIMES,
     )
 
     def save_model(self, request: HttpRequest, obj: Account, form: Any, change: bool) -> None:
@@ -92,14 +135,15 @@ class OrganizationAdmin(ScopedAdmin[Organization]):
     list_display = ("domain", "id", "account", "status", "modified")
     list_filter = ("status",)
     list_select_related = ("account",)
-    search_fields = ("domain", "contact_name", "contact_email")
+    search_fields = ("domain", "contact_name", "contact_organization", "contact_email")
+    search_help_text = "Search by domain, name or e-mail."
     readonly_fields = ("created", "modified")
     fieldsets = (
         ("Organization", {"fields": ("account", "domain", "status")}),
         ("Caller id", {"fields": (("caller_id", "caller_id_name", "caller_id_number"),)}),
         ("Dialing", {"fields": (("extended_dialing", "e911_provisioning"),)}),
         ("Contact", {"fields": CONTACT_FIELDS}),
-        ("Times", {"fields": (("created", "modified"),)}),
+        TIMES,
     )
 
     def get_readonly_fields(
@@ -125,7 +169,7 @@ class UserForm(forms.ModelForm[User]):
         required=False,
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="Leave it empty to keep the present one.",
+        help_text="Empty keeps the present one; a new user without one can't log in yet.",
     )
 
     class Meta:
@@ -145,25 +189,48 @@ class UserAdmin(ScopedAdmin[User]):
 
     form = UserForm
     account_admin_may = VIEW
-    list_display = ("auth_username", "role", "account", "organization", "username", "is_active")
+    actions = ("unlock",)
+    list_display = ("auth_username", "role", "is_active", "account", "address")
     list_filter = ("role", "is_active")
     list_select_related = ("account", "organization")
     search_fields = ("auth_username", "username", "organization__domain")
+    search_help_text = "Search by name or domain."
     readonly_fields = ("created", "modified", "last_login")
     fieldsets = (
-        ("Login", {"fields": ("auth_username", "new_password", "is_active")}),
         ("Role", {"fields": ("role", "account")}),
         ("Address", {"fields": (("username", "organization"),)}),
-        ("Times", {"fields": (("created", "modified", "last_login"),)}),
+        TIMES,
     )
 
+    @admin.display(description="address", ordering="organization__domain")
+    def address(self, user: User) -> str:
+        """Give the other name to log in with, where there is one."""
+        return f"{user.username}@{user.organization}" if user.organization else ""
+
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        if self.has_change_permission(request, obj):
-            return self.fieldsets
-        return (("Login", {"fields": ("auth_username", "is_active")}), *self.fieldsets[1:])
+        """Offer a password to those who may change it; a new user is enabled."""
+        login = ["auth_username"]
+        if obj is None or self.has_change_permission(request, obj):
+            login.append("new_password")
+        if obj is not None:
+            login += ["is_active", "last_login"]
+        return (("Login", {"fields": login}), *super().get_fieldsets(request, obj))
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         return (*self.readonly_fields, "account") if obj else self.readonly_fields
+
+    @admin.action(permissions=["change"], description="Unlock selected users")
+    def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """Let users who are locked log in again at once, and say who they were."""
+        locked = [user for user in queryset if lockout.unlock(user)]
+        for user in locked:
+            self.log_change(request, user, "Unlocked.")
+        names = ", ".join(map(str, locked))
+        self.message_user(
+            request,
+            f"Unlocked: {names}." if locked else "None of the selected users was locked.",
+            messages.SUCCESS if locked else messages.WARNING,
+        )
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         password = form.cleaned_data["new_password"]
@@ -205,6 +272,7 @@ class SessionAdmin(ScopedAdmin[Session]):
     list_display = ("user", "created", "last_used", "expires", "client_address", "user_agent")
     list_select_related = ("user",)
     search_fields = ("user__auth_username",)
+    search_help_text = "Search by the user's authentication name."
     fields = ("user", "created", "last_used", "expires", "client_address", "user_agent")
 
 
@@ -213,7 +281,7 @@ class ChangeAdmin(ScopedAdmin[Change]):
     """Who changed something, when and by which way."""
 
     staff_may = account_admin_may = VIEW
-    list_display = ("created", "who", "channel", "account", "request_id")
+    list_display = ("created", "who", "channel", "account")
     list_filter = ("channel",)
     list_select_related = ("account",)
     fields = ("created", "who", "channel", "account", "request_id")
@@ -224,10 +292,22 @@ class ChangeAdmin(ScopedAdmin[Change]):
         changes = super().get_queryset(request)
         if isinstance(request.user, User) and request.user.is_system_admin:
             return changes.annotate(author=F("actor"))
-        is_staff = When(
-            user__isnull=False, user__account__isnull=True, then=Value("Provider staff")
-        )
+        known = Q(user__account__isnull=False) | Q(user_id__in=self._deleted_users())
+        is_staff = When(~known, user__isnull=False, then=Value(PROVIDER_STAFF))
         return changes.annotate(author=Case(is_staff, default=F("actor")))
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Change | None:
+        """Name the author in the titles of the pages, too, as the viewer may see it."""
+        change = super().get_object(request, object_id, from_field)
+        if change is not None:
+            change.actor = self.who(change)
+        return change
+
+    def _deleted_users(self) -> Any:
+        """Give the ids of users of accounts that were deleted; their changes remain."""
+        return User.history.filter(history_type="-", account__isnull=False).values("id")
 
     @admin.display(description="who")
     def who(self, change: Change) -> str:

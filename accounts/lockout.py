@@ -24,6 +24,7 @@ from accounts.models import User
 # One row a user: the library's key has an address and a client as well.
 _ANY_CLIENT = {"ip_address": "0.0.0.0", "user_agent": ""}  # noqa: S104  # No address is bound.
 _ADDRESS_WINDOW = timedelta(minutes=1)
+_FORGOTTEN_AT_ONCE = 100
 
 
 def canonical_username(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
@@ -76,14 +77,49 @@ def clear_failures(user: User) -> bool:
     return True
 
 
-def unlock(user: User) -> None:
-    """Let a locked user log in again at once."""
+def unlock(user: User) -> bool:
+    """Let a locked user log in again at once; tell whether the user was locked."""
+    attempt = _attempts(user.auth_username).first()
     _attempts(user.auth_username).delete()
+    return is_locked_at(attempt, timezone.now())
+
+
+def locked_message() -> str:
+    """Say to somebody who is locked how long to wait (docs/protocol.md, Errors)."""
+    minutes = int(settings.LOGIN_LOCK.total_seconds() // 60)
+    return (
+        f"You have failed to log in too many times. Please wait {minutes} minutes then try again."
+    )
 
 
 def _attempts(username: str) -> QuerySet[Any]:
     attempts: QuerySet[Any] = AccessAttempt.objects.filter(username=username, **_ANY_CLIENT)
     return attempts
+
+
+def _forget(model: type[AccessAttempt | AccessFailureLog], before: datetime) -> None:
+    """Delete what counts no more, so that the tables stay as small as the guessing is slow.
+
+    Rows that another failure holds are left to it: to wait for them could become a deadlock.
+    """
+    old = model.objects.filter(attempt_time__lte=before).select_for_update(skip_locked=True)
+    model.objects.filter(
+        pk__in=list(old.values_list("pk", flat=True)[:_FORGOTTEN_AT_ONCE])
+    ).delete()
+
+
+def _held_attempt(username: str) -> AccessAttempt:
+    """Give the one row of a user, made if there is none, and held until the transaction ends.
+
+    To look first would lose against a success that deletes the row in between.
+    """
+    AccessAttempt.objects.bulk_create(
+        [AccessAttempt(username=username, **_ANY_CLIENT, failures_since_start=0)],
+        update_conflicts=True,
+        unique_fields=["username", *_ANY_CLIENT],
+        update_fields=["username"],
+    )
+    return _attempts(username).get()
 
 
 class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is untyped
@@ -103,9 +139,7 @@ class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is 
             return
         username = canonical_username(request, credentials)
         with transaction.atomic():
-            attempt, _ = AccessAttempt.objects.select_for_update().get_or_create(
-                username=username, **_ANY_CLIENT, defaults={"failures_since_start": 0}
-            )
+            attempt = _held_attempt(username)
             if is_locked_at(attempt, timezone.now()):
                 request.axes_locked_out = True
                 return
@@ -125,6 +159,8 @@ class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is 
             path_info=request.axes_path_info,
             http_accept=request.axes_http_accept,
         )
+        _forget(AccessAttempt, now - settings.LOGIN_LOCK)
+        _forget(AccessFailureLog, now - _ADDRESS_WINDOW)
 
     def user_logged_in(self, sender: Any, request: Any, user: User, **kwargs: Any) -> None:
         """Forget the failures of a user who logged in to the admin."""

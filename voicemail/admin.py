@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.http import HttpRequest
 
-from accounts.scoped_admin import ScopedAdmin
+from accounts.scoped_admin import TIMES, ScopedAdmin
 from voicemail import services
 from voicemail.models import Voicemailbox
+from voicemail.validators import is_trivial_pin
 
 
 class VoicemailboxForm(forms.ModelForm[Voicemailbox]):
@@ -32,6 +33,11 @@ class VoicemailboxForm(forms.ModelForm[Voicemailbox]):
             *("notify_email", "email", "notify_pager", "pager", "mwi"),
         )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Otherwise an empty field counts as a changed one.
+        self.initial.pop("password", None)
+
     def clean_password(self) -> str:
         return self.cleaned_data["password"] or self.instance.password
 
@@ -42,15 +48,13 @@ class VoicemailboxAdmin(ScopedAdmin[Voicemailbox]):
 
     form = VoicemailboxForm
     account_admin_may = ScopedAdmin.staff_may
-    list_display = (
-        *("mailbox", "fullname", "organization", "username", "notify_email"),
-        *("timezone", "status", "modified"),
-    )
+    list_display = ("mailbox", "fullname", "status", "address", "email")
     list_display_links = ("mailbox", "fullname")
     list_filter = ("status", "notify_email", "notify_pager", "timezone")
     list_select_related = ("organization",)
-    search_fields = ("mailbox", "fullname", "email", "organization__domain")
+    search_fields = ("mailbox", "fullname", "email", "username", "organization__domain")
     search_help_text = "Search by number, name, e-mail or domain."
+    ordering: ClassVar[tuple[str, ...]] = ("mailbox", "id")
     readonly_fields = ("created", "modified")
     fieldsets = (
         (
@@ -71,11 +75,13 @@ class VoicemailboxAdmin(ScopedAdmin[Voicemailbox]):
             {"fields": ("timezone", ("say_caller_id", "say_duration", "say_datetime"))},
         ),
         ("Message waiting", {"fields": ("mwi",)}),
-        ("History", {"fields": (("created", "modified"),)}),
+        TIMES,
     )
 
-    def get_fieldsets(self, request: HttpRequest, obj: Voicemailbox | None = None) -> Any:
-        return self.fieldsets
+    @admin.display(description="address", ordering="organization__domain")
+    def address(self, box: Voicemailbox) -> str:
+        """Give the SIP address that reaches the box."""
+        return f"{box.username}@{box.organization}"
 
     def get_readonly_fields(
         self, request: HttpRequest, obj: Voicemailbox | None = None
@@ -88,6 +94,8 @@ class VoicemailboxAdmin(ScopedAdmin[Voicemailbox]):
             services.edit_voicemailbox(obj)
         else:
             services.add_voicemailbox(obj)
+        if "password" in form.changed_data and is_trivial_pin(obj.password, obj.mailbox):
+            self.message_user(request, "This PIN is easy to guess.", messages.WARNING)
 
     def delete_model(self, request: HttpRequest, obj: Voicemailbox) -> None:
         services.delete_voicemailbox(obj)

@@ -201,6 +201,14 @@ def test_what_is_stored_of_a_failure_holds_no_secret(api: ApiClient, alice: User
     assert "canary" not in str(rows)
 
 
+def test_counts_that_are_over_are_deleted_at_the_next_failure(api: ApiClient, alice: User) -> None:
+    fail(api, 3, "nobody")
+    wait(10.1)
+    fail(api, 1, "alice")
+    assert [row.username for row in AccessAttempt.objects.all()] == ["alice"]
+    assert [row.username for row in AccessFailureLog.objects.all()] == ["alice"]
+
+
 def test_a_disabled_user_keeps_out_after_unlocking(api: ApiClient, alice: User) -> None:
     with arranging():
         User.unscoped.filter(pk=alice.pk).update(is_active=False)
