@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape, quoteattr
 
 from django.test import Client
-from lxml import etree
 
 from tests.webapi.rng import assert_valid
+from tests.webapi.trees import tree_of_xml, xml_of_tree
 
-NAMESPACE = "{http://www.jnctn.net/ns/rest/2006-01}"
+FORM = "application/x-www-form-urlencoded"
+
+# What every answer has, whatever became of the request.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 @dataclass
@@ -86,58 +93,41 @@ class ApiClient:
     def send(self, parameters: Any, method: str = "post") -> Reply:
         return read_reply(getattr(self.http, method)("/webapi", parameters))
 
+    def send_bytes(
+        self,
+        body: bytes = b"",
+        *,
+        query: bytes = b"",
+        content_type: str = FORM,
+        method: str = "POST",
+        path: str = "/webapi",
+        **environ: Any,
+    ) -> Reply:
+        """Send a query and a body byte for byte."""
+        environ |= {"CONTENT_TYPE": content_type, "QUERY_STRING": query.decode("latin-1")}
+        return read_reply(self.http.generic(method, path, body, **environ))
+
 
 def read_reply(response: Any) -> Reply:
-    """Read and validate an answer, XML or JSON."""
-    body = bytes(response.content)
-    if response.headers["Content-Type"].startswith("text/xml"):
-        assert_valid(body)
-        return Reply(response, tree_of_xml(body))
-    text = body.decode()
-    tree = json.loads(text[text.index("{") : text.rindex("}") + 1])
-    assert_valid(xml_of_tree(tree))
+    """Read and validate an answer: its headers, its document, and its status."""
+    assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
+    tree = _read_document(response.headers["Content-Type"], bytes(response.content))
+    assert (response.status_code == 200) == ("Response" in tree)
     return Reply(response, tree)
 
 
-def tree_of_xml(body: bytes) -> Any:
-    """Read an XML answer into the tree that its JSON twin has."""
-    root = etree.fromstring(body)
-    return {_name(root): _tree(root)}
-
-
-def _name(element: Any) -> str:
-    return str(etree.QName(element).localname)
-
-
-def _tree(element: Any) -> Any:
-    tree: dict[str, Any] = {}
-    if element.attrib:
-        tree["@attributes"] = dict(element.attrib)
-    for child in element:
-        name, value = _name(child), _tree(child)
-        if name in tree:
-            tree[name] = [*(tree[name] if isinstance(tree[name], list) else [tree[name]]), value]
-        else:
-            tree[name] = value
-    return tree or element.text or {}
-
-
-def xml_of_tree(tree: Any) -> bytes:
-    """Write a JSON answer as the XML that it stands for, so that it can be validated."""
-    ((name, content),) = tree.items()
-    xml = _xml(name, content).replace(
-        f"<{name}", f'<{name} xmlns="http://www.jnctn.net/ns/rest/2006-01"', 1
-    )
-    return xml.encode()
-
-
-def _xml(name: str, content: Any) -> str:
-    if isinstance(content, list):
-        return "".join(_xml(name, each) for each in content)
-    if isinstance(content, str):
-        return f"<{name}>{escape(content)}</{name}>"
-    attributes = "".join(
-        f" {key}={quoteattr(value)}" for key, value in content.get("@attributes", {}).items()
-    )
-    inner = "".join(_xml(key, value) for key, value in content.items() if key != "@attributes")
-    return f"<{name}{attributes}>{inner}</{name}>"
+def _read_document(content_type: str, body: bytes) -> Any:
+    if content_type == "text/xml; charset=utf-8":
+        assert_valid(body)
+        return tree_of_xml(body)
+    if content_type == "application/javascript; charset=utf-8":
+        call = re.fullmatch(rb"[A-Za-z0-9._\[\]]{1,128}\( (.*) \);", body, re.DOTALL)
+        assert call is not None
+        body = call[1]
+    else:
+        assert content_type == "application/json; charset=utf-8"
+    tree = json.loads(body)
+    assert_valid(xml_of_tree(tree))
+    # Every leaf is a string, no string is empty, and no array has fewer than two items.
+    assert tree_of_xml(xml_of_tree(tree)) == tree
+    return tree

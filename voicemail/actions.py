@@ -6,17 +6,20 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.db.models import QuerySet
 
 from accounts.actions import AccountIdentifier, OrganizationIdentifier, WritingAction
+from accounts.integrity import violated_constraint
 from accounts.models import Role, User
 from accounts.validators import DOMAIN_MAX_LENGTH
+from voicemail.apps import SAME_ACCOUNT
 from voicemail.models import NotifyEmail, NotifyPager, Timezone, Voicemailbox
 from voicemail.services import add_voicemailbox, delete_voicemailbox, edit_voicemailbox
 from voicemail.validators import MAILBOX_MAX
 from voicemail_site.webapi.action import Action
 from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
-from voicemail_site.webapi.errors import Code, RequestError
+from voicemail_site.webapi.errors import ActionError, Code, RequestError
 from voicemail_site.webapi.paging import read_page
 from voicemail_site.webapi.parameters import (
     ActionParameters,
@@ -185,7 +188,14 @@ class VoicemailboxAdd(WritingAction):
         yield from _report(self.Parameters, errors, failed)
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        return {"Voicemailbox": VoicemailboxElement.tree_of(add_voicemailbox(self.voicemailbox))}
+        try:
+            voicemailbox = add_voicemailbox(self.voicemailbox)
+        except IntegrityError as exc:
+            if violated_constraint(exc, Voicemailbox) != SAME_ACCOUNT.name:
+                raise
+            # The organization was deleted after it had been looked up.
+            raise ActionError(Code.ORGANIZATION_AUTHORIZATION) from exc
+        return {"Voicemailbox": VoicemailboxElement.tree_of(voicemailbox)}
 
 
 @register

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage, Info, Tags, register
 
 @register(Tags.security, deploy=True)
 def strict_pins_are_on(**kwargs: Any) -> list[CheckMessage]:
-    """Say so where the strict PIN policy is off (docs/voicemail.md, Parameters)."""
+    """Say so where the strict PIN policy is off (docs/voicemail.md, PIN)."""
     if settings.PIN_STRICT:
         return []
     return [

@@ -28,7 +28,7 @@ limit_request_line = 8190
 forwarded_allow_ips = ""
 forwarder_headers = ""
 
-# The access line would have the query; RequestLogMiddleware writes one without it.
+# RequestLogMiddleware writes the line of a request; LOGGING silences the server's own.
 accesslog = None
 logconfig_dict = _settings["LOGGING"]
 

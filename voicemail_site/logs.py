@@ -170,7 +170,8 @@ def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
             "django": passed_on,
             "django.server": passed_on,
             "gunicorn.error": own,
-            "gunicorn.access": own,
+            # The middleware's line tells more, and has no query.
+            "gunicorn.access": own | {"level": "WARNING"},
             # It tells of each failed login by name and address, which the request's line has.
             "axes": passed_on | {"level": "ERROR"},
         },

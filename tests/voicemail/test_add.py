@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -10,6 +11,7 @@ from accounts.models import Change, Organization
 from tests.api import ApiClient
 from tests.factories import make_organization, make_voicemailbox
 from voicemail.models import Voicemailbox
+from voicemail.services import add_voicemailbox
 
 
 def request_for(organization: Organization, **changed: Any) -> dict[str, Any]:
@@ -378,6 +380,21 @@ def test_a_foreign_organization_is_an_error_of_the_action(
     assert reply.errors == [("OrganizationAuthorization.Required",)]
     assert reply.messages == ["Permission to perform the requested action has not been granted."]
     assert reply.is_valid
+
+
+def test_an_organization_that_was_deleted_meanwhile_is_an_error_of_the_action(
+    as_alice: ApiClient, organization: Organization
+) -> None:
+    def delete_first(voicemailbox: Voicemailbox) -> Voicemailbox:
+        Organization.unscoped.filter(pk=organization.pk).delete()
+        return add_voicemailbox(voicemailbox)
+
+    with patch("voicemail.actions.add_voicemailbox", delete_first):
+        reply = as_alice.call("VoicemailboxAdd", **request_for(organization))
+    assert reply.errors == [("OrganizationAuthorization.Required",)]
+    assert reply.messages == ["Permission to perform the requested action has not been granted."]
+    assert not Voicemailbox.unscoped.exists()
+    assert Organization.unscoped.exists()
 
 
 def test_nothing_about_a_foreign_organization_is_checked(

@@ -1,5 +1,6 @@
 """The documents byte for byte, and that XML and JSON carry the same."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from django.utils.xmlutils import UnserializableContentError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.webapi.trees import ATTRIBUTES, tree_of_json, tree_of_xml
+from tests.webapi.trees import ATTRIBUTES, tree_of_xml
 from voicemail_site.webapi.names import is_xml_text
 from voicemail_site.webapi.renderers import (
     JSONPRenderer,
@@ -120,7 +121,7 @@ def test_an_exceptions_text_is_a_cdata_section() -> None:
 def test_an_exceptions_text_comes_back_whatever_it_is(text: str) -> None:
     document = {"Exception": text}
 
-    assert tree_of_xml(XMLRenderer().render(document)) == {"Exception": [text]}
+    assert tree_of_xml(XMLRenderer().render(document)) == {"Exception": text or {}}
 
 
 @pytest.mark.parametrize("character", ["\0", "\x1f", "\ufffe", "\uffff", "\ud800"])
@@ -209,12 +210,12 @@ def test_any_other_callback_is_illegal(text: str) -> None:
 
 
 @given(TREES)
-def test_xml_and_json_carry_the_same_tree(tree: Any) -> None:
+def test_xml_and_json_carry_the_same_tree_in_the_same_order(tree: Any) -> None:
     document = {"Response": tree}
 
-    assert tree_of_xml(XMLRenderer().render(document)) == tree_of_json(
-        JSONRenderer().render(document)
-    )
+    from_xml = tree_of_xml(XMLRenderer().render(document))
+    from_json = json.loads(JSONRenderer().render(document))
+    assert json.dumps(from_xml) == json.dumps(from_json)  # As texts, because their order counts.
 
 
 @given(TREES)

@@ -1,57 +1,58 @@
 """One shape for a document in XML and in JSON, so that the two can be compared.
 
-A leaf is its text, an empty element ""; every other element has, for each name, the list of its
-children of that name.
+It is the shape of the JSON document: a leaf is its text, an element without content is {}, and
+only several children of a name make a list.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Any
+from xml.sax.saxutils import escape, quoteattr
 
 from lxml import etree
 
-NAMESPACE = "{http://www.jnctn.net/ns/rest/2006-01}"
+NAMESPACE = "http://www.jnctn.net/ns/rest/2006-01"
 ATTRIBUTES = "@attributes"
 
 
-def tree_of_xml(document: bytes) -> dict[str, Any]:
-    """Read an XML document; every element must be in the protocol's namespace."""
+def tree_of_xml(document: bytes) -> Any:
+    """Read an XML document; every element must be in the protocol's namespace, unprefixed."""
     root = etree.fromstring(document)
-    return {_name(root): [_xml_element(root)]}
-
-
-def tree_of_json(document: bytes) -> dict[str, Any]:
-    """Read a JSON document; every leaf must be a string that is not empty."""
-    members = _json_element(json.loads(document))
-    assert isinstance(members, dict)
-    return members
+    return {_name(root): _tree(root)}
 
 
 def _name(element: Any) -> str:
-    assert element.tag.startswith(NAMESPACE)
-    return str(element.tag.removeprefix(NAMESPACE))
+    assert element.prefix is None
+    name = etree.QName(element)
+    assert name.namespace == NAMESPACE
+    return str(name.localname)
 
 
-def _xml_element(element: Any) -> Any:
+def _tree(element: Any) -> Any:
     tree: dict[str, Any] = {ATTRIBUTES: dict(element.attrib)} if element.attrib else {}
     for child in element:
-        tree.setdefault(_name(child), []).append(_xml_element(child))
-    return tree or element.text or ""
+        name, value = _name(child), _tree(child)
+        if name in tree:
+            former = tree[name]
+            tree[name] = [*(former if isinstance(former, list) else [former]), value]
+        else:
+            tree[name] = value
+    return tree or element.text or {}
 
 
-def _json_element(element: Any) -> Any:
-    if isinstance(element, str):
-        assert element
-        return element
-    assert isinstance(element, dict)
-    return {name: _json_children(name, child) for name, child in element.items()} or ""
+def xml_of_tree(tree: Any) -> bytes:
+    """Write a JSON document as the XML that it stands for, so that it can be validated."""
+    ((name, content),) = tree.items()
+    return _xml(name, content).replace(f"<{name}", f'<{name} xmlns="{NAMESPACE}"', 1).encode()
 
 
-def _json_children(name: str, child: Any) -> Any:
-    if name == ATTRIBUTES:
-        return child
-    if not isinstance(child, list):
-        return [_json_element(child)]
-    assert len(child) > 1
-    return [_json_element(each) for each in child]
+def _xml(name: str, content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(_xml(name, each) for each in content)
+    if isinstance(content, str):
+        return f"<{name}>{escape(content, {chr(13): '&#13;'})}</{name}>"
+    attributes = "".join(
+        f" {key}={quoteattr(value)}" for key, value in content.get(ATTRIBUTES, {}).items()
+    )
+    inner = "".join(_xml(key, value) for key, value in content.items() if key != ATTRIBUTES)
+    return f"<{name}{attributes}>{inner}</{name}>"

@@ -51,7 +51,7 @@ class Action:
         return cls.__name__
 
     def transaction(self, caller: Any) -> AbstractContextManager[None]:
-        """Enclose the look-ups, the checks and the work; an action that writes opens one."""
+        """Enclose the look-ups, their checks and the work; an action that writes opens one."""
         return nullcontext()
 
     def check(
@@ -77,8 +77,8 @@ class Action:
         Raises RefusedRequest for errors of parameters, ActionError for the action's own. Steps 4
         to 6 of docs/protocol.md, Order of checks.
         """
+        checked = self.Parameters.read(parameters)
         with self.transaction(caller):
-            checked = self.Parameters.read(parameters)
             foreign = checked.look_up(caller)
             checked.errors += self.check(caller, checked.values, checked.failed)
             if checked.errors:

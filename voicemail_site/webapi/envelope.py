@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from voicemail_site.webapi.action import Action, EstablishedSession
 from voicemail_site.webapi.elements import Tree, as_text
@@ -70,7 +70,7 @@ def _request(answer: Answer, now: datetime, duration_ms: int) -> Tree:
     refused = answer.refused
     tree: dict[str, Tree] = {
         "IsValid": as_text(refused is None or refused.is_valid),
-        "DateTime": as_text(now.astimezone(UTC)),
+        "DateTime": as_text(now),
         "Duration": as_text(duration_ms),
     }
     echo = echoed_parameters(answer)

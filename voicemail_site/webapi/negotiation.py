@@ -9,7 +9,6 @@ from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.utils.mediatypes import media_type_matches
 
 from voicemail_site.webapi.parameters import usable_callback
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
@@ -18,12 +17,10 @@ from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRend
 class OutputNegotiation(BaseContentNegotiation):
     """Go by the Output parameter; no Accept header decides anything (docs/protocol.md, HTTP)."""
 
-    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser:
         """Take the first parser for the declared type; the last one takes any."""
-        for parser in parsers:
-            if parser.media_type and media_type_matches(parser.media_type, request.content_type):
-                return parser
-        return None
+        declared = request.content_type.partition(";")[0].strip().lower()
+        return next(each for each in parsers if each.media_type in (declared, "*/*"))
 
     def select_renderer(
         self, request: Request, renderers: Any, format_suffix: str | None = None

@@ -318,7 +318,7 @@ class ActionParameters(serializers.Serializer[Any]):
             except RequestError as error:
                 checked.errors.append(error)
         checked.errors += cls._exclusive_errors(sent)
-        checked.errors += cls._undeclared_errors(sent)
+        checked.errors += cls._unread_errors(sent)
         return checked
 
     @classmethod
@@ -329,11 +329,11 @@ class ActionParameters(serializers.Serializer[Any]):
         if value == "" and declared.clearable:
             checked.values[name] = ""
             return
-        if not value and declared.required:
+        if not is_given(value) and declared.required:
             raise declared.error(Code.VALUE_REQUIRED)
         if value == "" and not cls.empty_is_absent:
             raise declared.error(Code.VALUE_REQUIRED)
-        if not value:
+        if not is_given(value):
             value = declared.default_for(sent)
         converted = declared.absent_value() if value is None else declared.clean_value(value)
         if converted is not None:
@@ -344,20 +344,22 @@ class ActionParameters(serializers.Serializer[Any]):
         if cls.one_and_only_one_of is None:
             return
         first, second = (wire_name(name) for name in cls.one_and_only_one_of)
-        if sent.get(first) and sent.get(second):
+        if is_given(sent.get(first)) and is_given(sent.get(second)):
             message = f"One and only one of {first} and {second} may be supplied."
             yield RequestError(second, Code.VALUE_EXCLUSIVE, message)
-        elif not sent.get(first) and not sent.get(second):
+        elif not is_given(sent.get(first)) and not is_given(sent.get(second)):
             yield RequestError(first, Code.VALUE_REQUIRED)
 
     @classmethod
-    def _undeclared_errors(cls, sent: Mapping[str, Value]) -> Iterator[RequestError]:
-        declared = {field.wire_name for field in cls.declared().values()}
-        for name, value in sent.items():
-            if name not in declared and is_ncname(name) and not is_carried(value):
-                yield RequestError(name, Code.VALUE_INVALID, NOT_CARRIED)
-        if sent.get("Output") == "json" and sent.get("Callback"):
+    def _unread_errors(cls, sent: Mapping[str, Value]) -> Iterator[RequestError]:
+        declared = cls.declared().values()
+        read = {field.wire_name for field in declared if not isinstance(field, CopyOf)}
+        if sent.get("Output") == "json" and is_given(sent.get("Callback")):
+            read.add("Callback")
             yield from _callback_errors(sent["Callback"])
+        for name, value in sent.items():
+            if name not in read and is_ncname(name) and not is_carried(value):
+                yield RequestError(name, Code.VALUE_INVALID, NOT_CARRIED)
 
     @classmethod
     def defaults(cls, sent: Mapping[str, Value]) -> dict[str, Value]:
@@ -398,6 +400,11 @@ class PageParameters(ActionParameters):
     calc_found = Boolean(
         default="true", help_text="Whether to count the records that there are without a Limit."
     )
+
+
+def is_given(value: Value | None) -> bool:
+    """Tell whether a parameter was sent with a value; a list or map is one, even without items."""
+    return value is not None and value != ""
 
 
 def is_carried(value: Value) -> bool:

@@ -1,7 +1,7 @@
 """Bytes in: a request's query and body as pairs of a name and a value.
 
 Encodings and limits are our own view of the raw bytes, because Django answers what it can't read
-by HTML pages (docs/protocol.md, Endpoint and requests).
+by HTML pages (docs/protocol.md, Endpoint and Parameters).
 """
 
 from __future__ import annotations

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypeVar
@@ -26,7 +25,7 @@ def register(action: ActionClass) -> ActionClass:
     name = action.name()
     if name in _actions:
         raise RegistryError(f"There are two actions named {name}.")
-    if not inspect.cleandoc(action.__doc__ or "") or action.__doc__ == Action.__doc__:
+    if not (action.__doc__ or "").strip() or action.__doc__ == Action.__doc__:
         raise RegistryError(f"{name} needs a docstring: the reference is made from it.")
     _actions[name] = action
     return action

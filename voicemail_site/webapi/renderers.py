@@ -1,7 +1,8 @@
-"""Bytes out: a document's tree as XML, JSON or JSONP (docs/protocol.md, XML and JSON document).
+"""Bytes out: a document's tree as XML, JSON or JSONP.
 
-The tree is plain data, as ``elements`` describes it; a list may also be empty, and a child None:
-the element is absent then.
+The forms are those of docs/protocol.md, XML document and JSON document. The tree is plain data,
+as ``elements`` describes it; a list may also be empty, and a child None: the element is absent
+then.
 """
 
 from __future__ import annotations

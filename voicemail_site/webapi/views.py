@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
@@ -22,11 +23,13 @@ from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, Requ
 from voicemail_site.webapi.negotiation import OutputNegotiation
 from voicemail_site.webapi.parameters import usable_callback
 from voicemail_site.webapi.parsers import (
+    MAX_BYTES,
     AnyParser,
     FormParser,
     JSONParser,
     Malformed,
     MultiPartParser,
+    Pair,
     TooLarge,
     Value,
     collect,
@@ -44,7 +47,7 @@ SECURITY_HEADERS = {
 }
 
 UNREACHABLE = "The service can't reach its database at the moment. Please try again."
-BROKEN = "Something went wrong on our side, and nothing was changed."
+BROKEN = "Something went wrong on our side."
 TOO_LARGE = (
     "The request is too large: a body or query may have 1 MiB, 1,000 parameters and "
     "5 levels of nesting."
@@ -58,6 +61,7 @@ class WebApiView(APIView):
     parser_classes = (FormParser, MultiPartParser, JSONParser, AnyParser)
     renderer_classes = (XMLRenderer, JSONRenderer, JSONPRenderer)
     content_negotiation_class = OutputNegotiation
+    format_kwarg = None  # DRF sets it too late for the answer to what ``initial`` refuses.
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
@@ -79,17 +83,23 @@ class WebApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read the parameters before DRF chooses the renderer and looks for a session."""
-        if request.method not in ("GET", "POST"):
-            raise MethodNotAllowed(str(request.method))
         pairs = parse_query(request.META.get("QUERY_STRING", "").encode("latin-1"))
         self.parameters = collect(pairs)
+        if request.method not in ("GET", "POST"):
+            raise MethodNotAllowed(str(request.method))
         try:
-            body = request.data
+            self.parameters = collect([*pairs, *self._read_body(request)])
         except Malformed as exc:
             self.unreadable = exc
-        else:
-            self.parameters = collect([*pairs, *body]) if body else self.parameters
         super().initial(request, *args, **kwargs)
+
+    def _read_body(self, request: Request) -> list[Pair]:
+        """Read the body; DRF's own ``data`` fails where a Content-Type is broken."""
+        if request.stream is None:
+            return []
+        parser: Any = self.get_content_negotiator().select_parser(request, self.get_parsers())
+        pairs: list[Pair] = parser.parse(request.stream, request.content_type)
+        return pairs
 
     def get(self, request: Request) -> Response:
         """Carry out the action that the parameters name."""
@@ -131,10 +141,10 @@ class WebApiView(APIView):
         return action
 
     def _log(self, request: Request, answer: Answer) -> None:
-        user_id = answer.session.user_id if answer.session else None
+        session = answer.session or request.auth  # SessionDestroy leaves none.
         request._request.log_fields = {  # type: ignore[attr-defined]  # read by the middleware
             "action": answer.action.name() if answer.action else None,
-            "user_id": user_id,
+            "user_id": getattr(session, "user_id", None),
             "outcome": "completed" if answer.is_completed else "refused",
             "codes": answer.codes,
         }
@@ -144,6 +154,7 @@ class WebApiView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Answer what is no Response document; the log has the rest, under the same number."""
+        _pass_over_body(self.request._request)
         headers = {}
         match exc:
             case MethodNotAllowed():
@@ -165,6 +176,17 @@ class WebApiView(APIView):
 
     def _write_exception(self, response: Response) -> HttpResponseBase:
         return self.finalize_response(self.request, response).render()  # type: ignore[no-any-return]
+
+
+def _pass_over_body(request: HttpRequest) -> None:
+    """Read what a client still sends, up to 64 MiB.
+
+    Its connection would be reset otherwise before it could read the answer.
+    """
+    with suppress(UnreadablePostError):
+        for _ in range(64):
+            if not request.read(MAX_BYTES):
+                return
 
 
 def _with_reference(text: str) -> str:
