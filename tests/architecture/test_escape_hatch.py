@@ -1,0 +1,188 @@
+"""Every place where rows are reached without ``visible_to``, each with its reason.
+
+A reason is one sentence that a reviewer can check: why there is no caller, or why what is found
+there never reaches another account. An object's own relations (``account.users``) are not listed:
+whoever holds the object has looked it up within the scope.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+ROOT = Path(settings.BASE_DIR)
+PACKAGES = ("accounts", "voicemail", "voicemail_site")
+
+# Managers without a scope, and the ways to a database without a manager.
+HATCHES = frozenset(
+    {"unscoped", "history", "_default_manager", "_base_manager"}
+    | {"default_manager", "base_manager", "cursor", "raw", "extra", "RawSQL"}
+)
+# Classes of the library's; a history's own class is named Historical and its model.
+HISTORY_LIBRARY = frozenset({"HistoricalRecords", "HistoricalChanges"})
+
+# Each use as the file, the function in it, and the expression.
+ALLOWED = {
+    "accounts/admin.py ChangeAdmin._deleted_users User.history": (
+        "Changes within the scope are compared with these ids in the database; none comes out."
+    ),
+    "accounts/authentication.py SessionIdAuthentication.authenticate Session.unscoped": (
+        "The session is found by the digest of a secret, and it alone tells who the caller is."
+    ),
+    "accounts/authentication.py UserBackend.get_user User.unscoped": (
+        "Django asks for the user of an established login; before the answer there is no caller."
+    ),
+    "accounts/authentication.py find_user User.unscoped": (
+        "Somebody who logs in is nobody yet, and the user found is told only to the right password."
+    ),
+    "accounts/guards.py _names_in_place connection.cursor": (
+        "It reads the names of constraints and triggers from the catalogue, and no account's rows."
+    ),
+    "accounts/guards.py install_guards connection.cursor": (
+        "It makes constraints and triggers after a migration, and reads no rows."
+    ),
+    "accounts/guards.py keep_ids_unused connection.cursor": (
+        "It reads the highest id of each history after a migration, and shows it to nobody."
+    ),
+    "accounts/guards.py keep_ids_unused getattr(model, 'history', None)": (
+        "It takes the name of the history's table, and no rows of it."
+    ),
+    "accounts/guards.py remove_triggers connection.cursor": (
+        "It takes triggers away before a migration, and reads no rows."
+    ),
+    "accounts/history.py current_change Change.unscoped": (
+        "It reads the Change that this very request has opened."
+    ),
+    "accounts/services.py _keep_last_admin Account.unscoped": (
+        "It locks the account of the user in hand, and gives back nothing."
+    ),
+    "accounts/services.py end_session Session.unscoped": (
+        "Whoever knows the SessionId may end the session; nothing is read."
+    ),
+    "accounts/services.py open_session Session.unscoped": (
+        "It stores the session of a user who has just proved to be that user."
+    ),
+    "accounts/services.py purge_changes Change.unscoped": (
+        "Old history is deleted by age from a command, for all accounts alike."
+    ),
+    "accounts/services.py touch_session Session.unscoped": (
+        "It writes the time of use to the caller's own session, which is in hand."
+    ),
+    "voicemail/demonstration.py _facts Organization.unscoped": (
+        "A command writes down what each login of the demonstration sees, narrowed to its account."
+    ),
+    "voicemail/demonstration.py _fill Voicemailbox.unscoped": (
+        "A command asks whether the demonstration's own organization has boxes already."
+    ),
+    "voicemail/demonstration.py _login User.unscoped": (
+        "A command looks for the demonstration's own users by their fixed names."
+    ),
+    "voicemail/demonstration.py _organizations Organization.unscoped": (
+        "A command looks for the demonstration's own organizations by their fixed domains."
+    ),
+    "voicemail/demonstration.py is_in_use Account.unscoped": (
+        "A command asks whether there is any account but the demonstration's, and shows none."
+    ),
+    "voicemail/demonstration.py is_in_use Organization.unscoped": (
+        "A command tells the demonstration's accounts from others by their fixed domains."
+    ),
+    "voicemail/models.py Voicemailbox.taken_errors Voicemailbox.unscoped": (
+        "A number is unique within the box's own organization, whoever asks, and no row is read."
+    ),
+}
+
+
+class Finder(ast.NodeVisitor):
+    """Collect the uses in one module as (enclosing function, expression)."""
+
+    def __init__(self) -> None:
+        self.scope: list[str] = []
+        self.found: set[tuple[str, str]] = set()
+
+    def _note_if(self, is_use: bool, node: ast.AST) -> None:
+        if is_use:
+            self.found.add((".".join(self.scope), ast.unparse(node)))
+
+    def generic_visit(self, node: ast.AST) -> None:
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                self.scope.append(node.name)
+                super().generic_visit(node)
+                self.scope.pop()
+                return
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.alias(name=name):
+                self._note_if(is_hatch(name, node), node)
+            case ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=name), *_]):
+                self._note_if(name in HATCHES, node)
+            case ast.Call(func=ast.Name(id="QuerySet") | ast.Attribute(attr="QuerySet")):
+                self._note_if(True, node)
+        super().generic_visit(node)
+
+
+def is_hatch(name: str, node: ast.AST) -> bool:
+    """Tell whether a name leads round the scope; a bare ``history`` may be anything."""
+    is_history_class = name.startswith("Historical") and name not in HISTORY_LIBRARY
+    is_bare = not isinstance(node, ast.Attribute) and name != "RawSQL"
+    return is_history_class or (name in HATCHES and not is_bare)
+
+
+def uses_in(source: str) -> set[tuple[str, str]]:
+    finder = Finder()
+    finder.visit(ast.parse(source))
+    return finder.found
+
+
+def every_use() -> set[str]:
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    return {
+        f"{path.relative_to(ROOT).as_posix()} {function} {expression}"
+        for path in files
+        for function, expression in uses_in(path.read_text())
+    }
+
+
+def test_every_way_round_the_scope_is_known_and_has_a_reason() -> None:
+    unknown = sorted(every_use() - ALLOWED.keys())
+    assert unknown == [], (
+        "Reach these rows through objects.visible_to(caller). Where that can't be, add the use to "
+        f"ALLOWED in {Path(__file__).name}, with the reason in one sentence."
+    )
+
+
+def test_the_list_names_no_use_that_is_gone() -> None:
+    gone = sorted(ALLOWED.keys() - every_use())
+    assert gone == [], f"Take these out of ALLOWED in {Path(__file__).name}: nothing uses them."
+
+
+def test_a_reason_is_a_sentence() -> None:
+    assert [reason for reason in ALLOWED.values() if not reason.endswith(".")] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "expression"),
+    [
+        ("User.unscoped.all()", "User.unscoped"),
+        ("model._base_manager.all()", "model._base_manager"),
+        ("box.history.first()", "box.history"),
+        ("getattr(model, '_default_manager')", "getattr(model, '_default_manager')"),
+        ("from voicemail.models import HistoricalVoicemailbox", "HistoricalVoicemailbox"),
+        ("HistoricalUser.objects.all()", "HistoricalUser"),
+        ("connections['default'].cursor()", "connections['default'].cursor"),
+        ("models.QuerySet(User)", "models.QuerySet(User)"),
+        ("from django.db.models.expressions import RawSQL", "RawSQL"),
+        ("RawSQL('SELECT 1', ())", "RawSQL"),
+    ],
+)
+def test_a_way_round_the_scope_is_found(source: str, expression: str) -> None:
+    module = f"class Surface:\n    def show(self):\n        {source}"
+    assert uses_in(module) == {("Surface.show", expression)}
+
+
+@pytest.mark.parametrize(
+    "source", ["User.objects.visible_to(caller)", "history = HistoricalRecords()", "history.sort()"]
+)
+def test_the_scope_itself_is_no_way_round_it(source: str) -> None:
+    assert uses_in(source) == set()
