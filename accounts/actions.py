@@ -14,7 +14,11 @@ from accounts.history import record_change
 from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
 from accounts.services import end_session, open_session
-from accounts.validators import DOMAIN_MAX_LENGTH, USER_ADDRESS_MAX_LENGTH
+from accounts.validators import (
+    DOMAIN_MAX_LENGTH,
+    PASSWORD_MAX_LENGTH,
+    USER_ADDRESS_MAX_LENGTH,
+)
 from voicemail_site.logs import request_id
 from voicemail_site.webapi.action import Action, EstablishedSession
 from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
@@ -29,8 +33,6 @@ from voicemail_site.webapi.parameters import (
     Text,
 )
 from voicemail_site.webapi.registry import register
-
-PASSWORD_MAX_LENGTH = 1024
 
 
 class AccountIdentifier(Reference, Identifier):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -87,6 +87,16 @@ def current_change(account_id: int | None) -> Change:
     return change
 
 
+@contextmanager
+def because(instance: models.Model, reason: str) -> Iterator[None]:
+    """Let the history rows of an object's writes in this block tell their reason."""
+    instance._change_reason = reason  # type: ignore[attr-defined]  # simple-history reads it.
+    try:
+        yield
+    finally:
+        del instance._change_reason  # type: ignore[attr-defined]  # as above
+
+
 class ChangedRow(models.Model):
     """What every history row carries beside the library's columns: its Change."""
 
@@ -118,8 +128,13 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
     """
 
     def __init__(
-        self, *, bases: tuple[type[models.Model], ...] = (ChangedRow,), **kwargs: Any
+        self,
+        *,
+        bases: tuple[type[models.Model], ...] = (ChangedRow,),
+        indexes: Sequence[models.Index] = (),
+        **kwargs: Any,
     ) -> None:
+        self.further_indexes = indexes
         super().__init__(
             bases=bases,
             history_id_field=models.BigAutoField(),
@@ -129,11 +144,12 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
         )
 
     def get_meta_options(self, model: type[models.Model]) -> dict[str, Any]:
-        """Add the two indexes to the library's options."""
+        """Add the two indexes, and those of this model's own, to the library's options."""
         name = model._meta.model_name
         indexes = [
             models.Index(fields=["account", "-history_id"], name=f"{name}_history_account"),
             models.Index(fields=["id", "-history_id"], name=f"{name}_history_object"),
+            *self.further_indexes,
         ]
         return {**super().get_meta_options(model), "indexes": indexes}
 
@@ -163,3 +179,15 @@ def attach_change(*, history_instance: Any, instance: Any, **kwargs: Any) -> Non
     change = current_change(history_instance.account_id)
     history_instance.change = change
     history_instance.history_user_id = change.user_id
+
+
+def record_event(instance: Any, what: str) -> None:
+    """Note in the history what was done with an object whose recorded values stay as they are.
+
+    It is told as the row's reason, such as "Password changed".
+    """
+    rows = instance._meta.model.history.model  # The instance may be a lazy stand-in.
+    values = {field.attname: getattr(instance, field.attname) for field in rows.tracked_fields}
+    row = rows(history_type="~", history_date=timezone.now(), history_change_reason=what, **values)
+    attach_change(history_instance=row, instance=instance)
+    row.save(force_insert=True)

@@ -54,6 +54,16 @@ def is_locked_at(attempt: AccessAttempt | None, now: datetime) -> bool:
     )
 
 
+def locks_at(now: datetime) -> QuerySet[Any]:
+    """Give the counts that lock a user at a given time, each under the authentication name."""
+    locks: QuerySet[Any] = AccessAttempt.objects.filter(
+        **_ANY_CLIENT,
+        failures_since_start__gte=settings.LOGIN_FAILURE_LIMIT,
+        attempt_time__gt=now - settings.LOGIN_LOCK,
+    )
+    return locks
+
+
 def is_guessing(address: str | None, now: datetime) -> bool:
     """Tell whether too many logins failed from this address in the last minute."""
     recent = AccessFailureLog.objects.filter(

@@ -326,14 +326,23 @@ class User(AbstractBaseUser, TimestampedModel):
         validators=[validators.validate_username],
         help_text="With the organization's domain it makes the address user@domain.",
     )
+    email = models.CharField(
+        "e-mail",
+        max_length=validators.EMAIL_MAX_LENGTH,
+        blank=True,
+        validators=[validators.validate_email],
+        help_text="Password links are sent there.",
+    )
     is_active = models.BooleanField("enabled", default=True)
+    # Only the link that was made last opens, and none once this is empty.
+    password_link_made = models.DateTimeField(null=True, editable=False)
 
     USERNAME_FIELD = "auth_username"
-    EMAIL_FIELD = None  # A user has a SIP address, no mailbox of ours.
+    EMAIL_FIELD = "email"
 
     unscoped: ClassVar[UserManager] = UserManager()
     objects: ClassVar[ScopedManager[User]] = ScopedManager()  # type: ignore[assignment]  # scoped
-    history = History(excluded_fields=["password", "last_login"])
+    history = History(excluded_fields=["password", "last_login", "password_link_made"])
 
     taken_fields = MappingProxyType(
         {"unique_user_auth_username": "auth_username", "unique_user_address": "username"}
@@ -358,6 +367,10 @@ class User(AbstractBaseUser, TimestampedModel):
                 condition=Q(auth_username__regex=validators.USERNAME_PATTERN)
                 & Q(auth_username=Lower("auth_username")),
                 name="user_auth_username_form",
+            ),
+            models.CheckConstraint(
+                condition=Q(email="") | Q(email__regex=validators.EMAIL_PATTERN),
+                name="user_email_is_an_address",
             ),
             models.CheckConstraint(
                 condition=Q(organization__isnull=True, username="")
@@ -439,7 +452,21 @@ class SessionQuerySet(models.QuerySet["Session"]):
 
     def live_at(self, now: datetime) -> SessionQuerySet:
         """Keep what still opens the API: not idle, not too old, its user and account enabled."""
-        return self.filter(
+        return self.filter(self._lives_at(now))
+
+    def ended_at(self, now: datetime) -> SessionQuerySet:
+        """Keep the rest, which opens nothing any more."""
+        return self.exclude(self._lives_at(now))
+
+    def with_state_at(self, now: datetime) -> SessionQuerySet:
+        """Tell of each session whether it lives, as ``is_live``."""
+        return self.annotate(
+            is_live=models.ExpressionWrapper(self._lives_at(now), models.BooleanField())
+        )
+
+    @staticmethod
+    def _lives_at(now: datetime) -> Q:
+        return Q(
             Q(user__account__isnull=True) | Q(user__account__status=Status.ENABLED),
             last_used__gt=now - settings.API_SESSION_IDLE,
             expires__gt=now,
@@ -464,7 +491,9 @@ class Session(models.Model):
     user_agent = models.CharField(max_length=255, blank=True)
 
     unscoped: ClassVar[models.Manager[Session]] = models.Manager.from_queryset(SessionQuerySet)()
-    objects: ClassVar[ScopedManager[Session]] = ScopedManager("user__account_id")  # type: ignore[assignment]  # scoped
+    objects: ClassVar[ScopedManager[Session]] = ScopedManager.from_queryset(SessionQuerySet)(  # type: ignore[assignment]  # scoped
+        "user__account_id"
+    )
 
     class Meta:
         default_manager_name = "unscoped"
@@ -532,7 +561,12 @@ class Change(models.Model):
         indexes = (
             models.Index(fields=["account", "-id"], name="change_by_account"),
             models.Index(fields=["created"], name="change_by_age"),
+            # A rare channel would otherwise be looked for in every change there is.
+            models.Index(fields=["account", "channel", "-id"], name="change_of_account_by_channel"),
+            models.Index(fields=["channel", "-id"], name="change_by_channel"),
         )
 
     def __str__(self) -> str:
-        return f"{self.actor} by {self.get_channel_display()}, {self.created:%Y-%m-%d %H:%M}"
+        # A viewer may be told another name than the actor's: see author_as_seen_by.
+        author = getattr(self, "author", self.actor)
+        return f"{author} by {self.get_channel_display()}, {self.created:%Y-%m-%d %H:%M}"

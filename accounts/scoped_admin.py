@@ -21,16 +21,15 @@ from django.template.response import TemplateResponse
 
 from accounts.history import record_change
 from accounts.models import Channel, User
+from accounts.versions import PROVIDER_STAFF
 from voicemail_site.logs import request_id
 
 Row = TypeVar("Row", bound=models.Model)
 
-PROVIDER_STAFF = "Provider staff"
-
 # The last group of every form; a row that is being added has none yet.
 TIMES: tuple[str, Any] = ("Times", {"fields": (("created", "modified"),), "description": "In UTC."})
 
-_IDENTIFIER = re.compile(r"[1-9][0-9]{0,17}")
+IDENTIFIER = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class ScopedAdmin(admin.ModelAdmin[Row]):
@@ -57,7 +56,9 @@ class ScopedAdmin(admin.ModelAdmin[Row]):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Allow what the filters beside a list offer; any other would tell secrets bit by bit."""
         filters = self.get_list_filter(request)
-        offered = {f"{name}__{kind}" for name in filters for kind in ("exact", "isnull")}
+        names = [each[0] if isinstance(each, tuple) else each for each in filters]
+        offered = {f"{name}__{kind}" for name in names for kind in ("exact", "isnull")}
+        offered |= {getattr(each, "parameter_name", "") for each in filters}
         return lookup in offered and not any("\0" in text for text in request.GET.getlist(lookup))
 
     def get_search_results(
@@ -70,7 +71,7 @@ class ScopedAdmin(admin.ModelAdmin[Row]):
         self, request: HttpRequest, queryset: models.QuerySet[Row], *args: Any, **kwargs: Any
     ) -> HttpResponse | None:
         """Carry out an action on the selected rows, where what is selected are ids."""
-        if not all(map(_IDENTIFIER.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+        if not all(map(IDENTIFIER.fullmatch, request.POST.getlist(ACTION_CHECKBOX_NAME))):
             raise BadRequest("What is selected has no ids.")
         return super().response_action(request, queryset, *args, **kwargs)
 

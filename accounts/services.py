@@ -8,17 +8,46 @@ from __future__ import annotations
 import hashlib
 import secrets
 import string
+from collections.abc import Callable, Iterable
 from datetime import datetime
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
+from django.utils import timezone
 
+from accounts.history import record_event
 from accounts.integrity import reporting_taken
-from accounts.models import Account, Change, Organization, Role, Session, User
+from accounts.models import (
+    Account,
+    Change,
+    Organization,
+    Role,
+    Session,
+    TimestampedModel,
+    User,
+)
 
 SESSION_ID_LENGTH = 32
 _SESSION_ID_ALPHABET = string.ascii_letters + string.digits
+
+RESTORED = "Restored"
+
+Historic = TypeVar("Historic", bound=TimestampedModel)
+
+
+def editable_fields(model: type[TimestampedModel], *fixed: str) -> tuple[str, ...]:
+    """Name the fields that a former version gives back: those that an edit may change."""
+    fields = model._meta.concrete_fields
+    return tuple(each.name for each in fields if each.editable and each.name not in {"id", *fixed})
+
+
+ACCOUNT_FIELDS = editable_fields(Account)
+ORGANIZATION_FIELDS = editable_fields(Organization, "account")
+# What a user may do, and whether they may log in, is nothing that going back in time decides.
+USER_FIELDS = ("auth_username", "organization", "username", "email")
 
 
 def add_account(account: Account) -> Account:
@@ -93,6 +122,7 @@ def add_user(  # noqa: PLR0913  # They are the user's own columns.
     account: Account | None = None,
     organization: Organization | None = None,
     username: str = "",
+    email: str = "",
 ) -> User:
     """Create a user; without a password nobody can log in as them yet. Raises ValidationError."""
     user = User(
@@ -101,6 +131,7 @@ def add_user(  # noqa: PLR0913  # They are the user's own columns.
         account=account,
         organization=organization,
         username=username,
+        email=email,
     )
     user.set_password(password)
     user.full_clean()
@@ -110,7 +141,7 @@ def add_user(  # noqa: PLR0913  # They are the user's own columns.
 
 
 def edit_user(user: User) -> bool:
-    """Store what was changed of a user's names, and tell whether anything was.
+    """Store what was changed of a user's names and e-mail, and tell whether anything was.
 
     Role, account, password and state have services of their own. Raises ValidationError.
     """
@@ -140,17 +171,36 @@ def change_role(user: User, *, role: str, actor: User) -> None:
 
 
 def set_password(user: User, password: str) -> None:
-    """Give a user a new password; ends the user's sessions."""
+    """Give a user a new password; ends the user's sessions, and any password link."""
     user.set_password(password)
-    user.save(update_fields=["password"])
+    user.password_link_made = None
+    user.save(update_fields=["password", "password_link_made"])
+    record_event(user, "Password changed")
     end_sessions_of(user)
 
 
+def open_password_link(user: User) -> None:
+    """Let one new link set a user's password; a link that was made before opens no more.
+
+    Raises ValidationError for a disabled user.
+    """
+    if not user.is_active:
+        raise ValidationError("This user is disabled. Enable the user first.", code="disabled")
+    user.password_link_made = timezone.now()
+    user.save(update_fields=["password_link_made"])
+    record_event(user, "Password link made")
+
+
 def set_active(user: User, *, is_active: bool) -> None:
-    """Enable or disable a user; a disabled one's sessions end. Raises ValidationError."""
+    """Enable or disable a user; a disabled one's sessions and password link end.
+
+    Raises ValidationError.
+    """
     if not is_active and user.role == Role.ACCOUNT_ADMIN:
         _keep_last_admin(user)
     user.is_active = is_active
+    if not is_active:
+        user.password_link_made = None
     if user.save_changed() and not is_active:
         end_sessions_of(user)
 
@@ -175,6 +225,57 @@ def _keep_last_admin(user: User) -> None:
     others = admins.exclude(pk=user.pk)
     if not others.exists():
         raise ValidationError("An account keeps its last admin.", code="last_admin")
+
+
+def as_in(row: Any, present: Historic, fields: Iterable[str]) -> Historic:
+    """Give an object the values that these fields have in a row of its history, unsaved.
+
+    Raises ValidationError where they can't be stored any more.
+    """
+    for name in fields:
+        column = present._meta.get_field(name).attname  # type: ignore[union-attr]  # no relation back
+        setattr(present, column, getattr(row, column))
+    try:
+        present.full_clean()
+    except Organization.DoesNotExist as exc:
+        gone = ValidationError("This organization no longer exists.", code="deleted")
+        raise ValidationError({"organization": gone}) from exc
+    return present
+
+
+def restore_account(row: Any) -> Account:
+    """Give an account the values of a row of its history. Raises ValidationError."""
+    return _restore(row, _held(Account, row), ACCOUNT_FIELDS, edit_account)
+
+
+def restore_organization(row: Any) -> Organization:
+    """Give an organization the values of a row of its history. Raises ValidationError."""
+    return _restore(row, _held(Organization, row), ORGANIZATION_FIELDS, edit_organization)
+
+
+def restore_user(row: Any) -> User:
+    """Give a user the names and addresses of a row of the user's history.
+
+    Role, password and state stay as they are. Raises ValidationError.
+    """
+    return _restore(row, _held(User, row), USER_FIELDS, edit_user)
+
+
+def _held(model: type[Historic], row: Any) -> Historic:
+    """Lock the object of a row, which its holder has looked up within the scope."""
+    found: Historic | None = model.unscoped.select_for_update().filter(pk=row.id).first()  # type: ignore[attr-defined]  # each has it
+    if found is None:
+        raise ValidationError(f"This {model._meta.verbose_name} no longer exists.", code="deleted")
+    return found
+
+
+def _restore(
+    row: Any, present: Historic, fields: Iterable[str], edit: Callable[[Historic], bool]
+) -> Historic:
+    restored = as_in(row, present, fields)
+    restored._change_reason = RESTORED  # type: ignore[attr-defined]  # simple-history's
+    edit(restored)
+    return restored
 
 
 def digest_of(session_id: str) -> str:
@@ -214,10 +315,19 @@ def end_session(session_id: str) -> None:
     Session.unscoped.filter(digest=digest_of(session_id)).delete()
 
 
-def end_sessions_of(user: User) -> None:
-    """End every API session of a user; the admin logins end with the rights that they hash."""
+def end_sessions(sessions: QuerySet[Session]) -> int:
+    """End these API sessions, and count them; the next call with one is refused."""
+    count, _ = sessions.delete()
+    return count
+
+
+def end_sessions_of(user: User) -> int:
+    """End every API session of a user, and count them.
+
+    The admin logins end with the rights that they hash.
+    """
     with transaction.atomic():
-        user.sessions.all().delete()
+        return end_sessions(user.sessions.all())
 
 
 def purge_changes(*, before: datetime, batch: int, dry_run: bool = False) -> int:

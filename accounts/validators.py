@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 USERNAME_MAX_LENGTH = 64
 DOMAIN_MAX_LENGTH = 79  # Asterisk cuts a longer voicemail context.
 EMAIL_MAX_LENGTH = 254
+PASSWORD_MAX_LENGTH = 1024
 USER_ADDRESS_MAX_LENGTH = USERNAME_MAX_LENGTH + 1 + DOMAIN_MAX_LENGTH
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"

@@ -19,6 +19,7 @@ from accounts.services import (
     add_organization,
     edit_account,
     edit_organization,
+    open_password_link,
     open_session,
     set_active,
     set_password,
@@ -260,21 +261,40 @@ def test_what_is_written_without_an_author_is_refused_and_not_stored(
 def test_the_history_of_a_user_knows_neither_password_nor_last_login() -> None:
     columns = {field.attname for field in User.history.model._meta.concrete_fields}
     assert {"auth_username", "role", "is_active"} <= columns
-    assert not {"password", "last_login"} & columns
+    assert not {"password", "last_login", "password_link_made"} & columns
 
 
-def test_a_new_password_leaves_no_row(alice: User) -> None:
-    before = recorded()
-    with arranging():
+@pytest.mark.parametrize(
+    ("write", "told"),
+    [
+        (lambda user: set_password(user, "another battery"), "Password changed"),
+        (open_password_link, "Password link made"),
+    ],
+)
+def test_a_password_and_a_link_to_set_it_are_noted_without_being_told(
+    alice: User, write: Callable[[User], None], told: str
+) -> None:
+    before = last_row(User)
+    with record_change(by=alice, channel=Channel.WEB):
+        write(alice)
+    row = last_row(User)
+    change = Change.unscoped.latest("id")
+    assert (row.history_type, row.history_change_reason) == ("~", told)
+    assert (row.change, change.user, row.history_user_id) == (change, alice, alice.pk)
+    assert (row.account_id, row.modified) == (before.account_id, before.modified)
+    assert User.history.count() == 2
+
+
+def test_a_new_password_needs_an_author(alice: User) -> None:
+    with pytest.raises(ChangeRequiredError), transaction.atomic():
         set_password(alice, "another battery")
-    assert User.unscoped.get().check_password("another battery")
-    assert recorded() == before
+    assert not User.unscoped.get().check_password("another battery")
 
 
 def test_a_user_can_be_disabled_after_the_password_was_set(alice: User, bob: User) -> None:
-    before = recorded()
     with arranging():
         set_password(bob, "another battery")
+        before = recorded()
         set_active(bob, is_active=True)
     assert recorded() == before
 

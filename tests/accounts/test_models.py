@@ -62,6 +62,10 @@ REFUSED: dict[str, tuple[type[models.Model], list[dict[str, Any]]]] = {
         ],
     ),
     "unique_session_digest": (Session, [{"digest": "b" * 64}]),
+    "user_email_is_an_address": (
+        User,
+        [{"email": "joe"}, {"email": "joe@localhost"}, {"email": "a@b.example|c@d.example"}],
+    ),
     "session_digest_is_sha256": (
         Session,
         [{"digest": "a" * 63}, {"digest": "A" * 64}, {"digest": "g" * 64}, {"digest": ""}],
