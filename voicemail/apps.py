@@ -19,3 +19,6 @@ class VoicemailConfig(AppConfig):
 
     def ready(self) -> None:
         import_module("voicemail.actions")
+        # People say mailbox. In the model's Meta these words would be a matter of migrations.
+        options = self.get_model("Voicemailbox")._meta
+        options.verbose_name, options.verbose_name_plural = "mailbox", "mailboxes"

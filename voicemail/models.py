@@ -149,7 +149,19 @@ class Voicemailbox(TimestampedModel):
 
     unscoped: ClassVar[models.Manager[Voicemailbox]] = models.Manager()
     objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[assignment]  # scoped
-    history = History()
+    # Most rows tell of no deletion, so the list of deleted boxes has small indexes of its own.
+    history = History(
+        indexes=[
+            models.Index(
+                fields=["account", "-history_id"],
+                condition=Q(history_type="-"),
+                name="deleted_boxes_by_account",
+            ),
+            models.Index(
+                fields=["-history_id"], condition=Q(history_type="-"), name="deleted_boxes"
+            ),
+        ]
+    )
 
     taken_fields = MappingProxyType(
         {
@@ -232,6 +244,18 @@ class Voicemailbox(TimestampedModel):
             models.Index(fields=["organization", "id"], name="voicemailbox_of_organization"),
             models.Index(
                 fields=["organization", "mailbox", "id"], name="voicemailbox_of_org_by_mailbox"
+            ),
+            # What was changed last, in the admin; there is a trigram index besides (0002_search).
+            models.Index(fields=["modified", "id"], name="voicemailbox_by_age"),
+            # The few that are disabled.
+            models.Index(
+                fields=["account", "mailbox", "id"],
+                condition=Q(status=Status.DISABLED),
+                name="voicemailbox_disabled",
+            ),
+            # Whose message waiting addresses are not served.
+            models.Index(
+                fields=["account", "mwi", "id"], condition=~Q(mwi=""), name="voicemailbox_with_mwi"
             ),
         )
 

@@ -22,9 +22,12 @@ from accounts.services import (
     end_sessions_of,
     open_session,
 )
+from tests.admin_pages import client_of, rows_of
 from tests.api import ApiClient
 from tests.factories import arranging, make_account, make_organization, make_user, make_voicemailbox
 from voicemail.models import Voicemailbox
+from voicemail.search import search
+from voicemail.services import next_free_mailbox, suggested_username
 
 pytestmark = [
     pytest.mark.skipif(
@@ -118,8 +121,8 @@ def alice(crowd: Crowd) -> User:
 
 
 def nodes_of(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Give each node of a plan as its type and its table."""
-    yield plan["Node Type"], plan.get("Relation Name", "")
+    """Give each node of a plan as its type and its table, or its index where that is all."""
+    yield plan["Node Type"], plan.get("Relation Name") or plan.get("Index Name", "")
     for part in plan.get("Plans", ()):
         yield from nodes_of(part)
 
@@ -208,6 +211,18 @@ def test_what_another_box_holds_is_looked_up_in_an_index(
     assert_indexed(lambda: box.taken_errors(exclude), Voicemailbox)
 
 
+def test_a_free_number_is_looked_up_in_an_index(crowd: Crowd) -> None:
+    organization = Organization.unscoped.get(pk=crowd.organization_id)
+    assert_indexed(lambda: next_free_mailbox(organization), Voicemailbox)
+
+
+def test_a_free_address_is_looked_up_in_an_index(crowd: Crowd) -> None:
+    organization = Organization.unscoped.get(pk=crowd.organization_id)
+    assert_indexed(
+        lambda: suggested_username(organization, mailbox=None, fullname="Box77"), Voicemailbox
+    )
+
+
 def test_a_session_is_found_by_its_digest(as_alice: ApiClient) -> None:
     assert_indexed(lambda: as_alice.call("NoOp"), Session)
 
@@ -254,3 +269,41 @@ def test_the_history_is_read_newest_first_along_an_index(box: Voicemailbox, colu
     value = box.account_id if column == "account_id" else box.pk
     rows = Voicemailbox.history.filter(**{column: value}).order_by("-history_id")
     assert_unsorted(lambda: list(rows[:20]), Voicemailbox.history.model)
+
+
+# The admin's list of mailboxes
+
+
+@pytest.mark.parametrize("order", ["", "1", "-1", "3", "-3", "8", "-8"])
+@pytest.mark.parametrize("name", ["alice", "staff"])
+def test_a_page_of_the_admins_list_is_never_sorted(
+    alice: User, staff: User, name: str, order: str
+) -> None:
+    client = client_of({"alice": alice, "staff": staff}[name])
+
+    def browse() -> None:
+        page = client.get("/admin/voicemail/voicemailbox/", {"o": order} if order else {})
+        assert len(rows_of(page)) == 50
+
+    nodes = nodes_beside(browse, Voicemailbox)
+    assert [kind for kind, _ in nodes if kind.endswith("Sort")] == []
+
+
+@pytest.mark.parametrize(
+    "term", ["box77123", "X7712", "77123@", "box99999@org1999", "oe 77123", "77123 smi"]
+)
+@pytest.mark.parametrize("name", ["alice", "staff"])
+def test_a_search_looks_up_the_trigrams(alice: User, staff: User, name: str, term: str) -> None:
+    caller = {"alice": alice, "staff": staff}[name]
+    boxes = Voicemailbox.objects.visible_to(caller)
+
+    def look_up() -> None:
+        list(search(boxes, term, caller=caller)[:1001])
+
+    nodes = nodes_beside(look_up, Voicemailbox)
+    assert ("Bitmap Index Scan", "voicemailbox_search") in nodes
+
+
+def test_what_was_changed_lately_is_found_along_an_index(staff: User) -> None:
+    recent = Voicemailbox.objects.visible_to(staff).filter(modified__gt=timezone.now())
+    assert_indexed(lambda: list(recent), Voicemailbox)
