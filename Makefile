@@ -15,14 +15,15 @@ export TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 
 # The service's own variables would change what the tests see.
 SETTINGS := ALLOWED_HOSTS API_SESSION_AGE_HOURS API_SESSION_IDLE_MINUTES CSRF_TRUSTED_ORIGINS \
-	DATABASE_CONN_MAX_AGE DATABASE_STATEMENT_TIMEOUT DATABASE_URL DEBUG HOST JSONP_ENABLED LOG_FORMAT \
+	DATABASE_CONN_MAX_AGE DATABASE_STATEMENT_TIMEOUT DATABASE_URL DEBUG EMAIL_FROM EMAIL_HOST \
+	EMAIL_HOST_PASSWORD EMAIL_HOST_USER EMAIL_PORT EMAIL_SECURITY HOST JSONP_ENABLED LOG_FORMAT \
 	LOG_LEVEL LOGIN_FAILURE_LIMIT LOGIN_FAILURES_PER_ADDRESS LOGIN_LOCK_MINUTES PIN_LENGTH PIN_STRICT \
-	PORT SECRET_KEY SECURE_COOKIES SECURE_HSTS_SECONDS SECURE_SSL_REDIRECT TRUSTED_PROXIES VAR_DIR
+	PORT PUBLIC_URL SECRET_KEY SECURE_COOKIES SECURE_HSTS_SECONDS SECURE_SSL_REDIRECT TRUSTED_PROXIES VAR_DIR
 WITHOUT_SETTINGS := env $(addprefix -u ,$(SETTINGS))
 PYTEST := $(PYTHON) -m pytest
 SELECT ?= --numprocesses auto --maxprocesses 4
 
-.PHONY: help run test journeys on-sqlite on-postgresql lint imports types format docs check clean
+.PHONY: help run test journeys screenshots bench on-sqlite on-postgresql lint imports types format docs check clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +40,13 @@ test: ## run the tests on SQLite, and on PostgreSQL where it is reachable
 
 journeys: ## run the slow tests through a running service, on both databases
 	@$(MAKE) on-sqlite on-postgresql SELECT='-m journey'
+
+screenshots: $(VENV)/.installed-dev ## take pictures of every page, and those of the guide
+	@$(WITHOUT_SETTINGS) $(PYTEST) -m journey --numprocesses auto --maxprocesses 4 tests/browser/screenshots.py
+	@echo "The pages are in var/screenshots, the guide's pictures in docs/images."
+
+bench: $(VENV)/.installed ## measure the admin's list; needs PostgreSQL, BOXES=1000000 make bench
+	@$(WITHOUT_SETTINGS) $(PYTHON) benchmarks/admin.py $(BOXES)
 
 on-sqlite: $(VENV)/.installed-dev
 	@echo "== Tests on SQLite"

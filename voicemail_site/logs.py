@@ -1,8 +1,8 @@
 """Logs without secrets: one JSON object a line, or a plain line on a terminal.
 
-Query strings carry passwords and SessionIds, and a database's error quotes the row with its PIN.
-So every message loses what follows a question mark, and an exception is told by its class and
-its frames alone, never by its text.
+Query strings carry passwords and SessionIds, the path of a link opens it, and a database's error
+quotes the row with its PIN. So every message loses what follows a question mark, or ``/password/``,
+and an exception is told by its class and its frames alone, never by its text.
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # Up to the protocol of a request line, or the end: a query may hold spaces and quotes.
 _QUERY = re.compile(r"(?:\?|%3F).*?(?=\sHTTP/\d|$)", re.IGNORECASE | re.MULTILINE)
 
+# What stands in the path of a link that sets a password opens it.
+_LINK = re.compile(r"((?:/|%2F)password(?:/|%2F))[^\s?'\"<>]+", re.IGNORECASE)
+
 # The web server quotes a request that it can't read, with its query and headers.
 _UNREADABLE = re.compile(r"(Invalid request from ip=\S+?|Bad request \w+):?\s.*", re.DOTALL)
 
@@ -38,8 +41,8 @@ _STANDARD = frozenset(RESERVED_ATTRS) | _DROPPED
 
 
 def masked(text: str) -> str:
-    """Take query strings, and the quotes of unreadable requests, out of a text."""
-    return _QUERY.sub("?...", _UNREADABLE.sub(r"\1.", text))
+    """Take query strings, password links and the quotes of unreadable requests out of a text."""
+    return _LINK.sub(r"\1***", _QUERY.sub("?...", _UNREADABLE.sub(r"\1.", text)))
 
 
 def _clean(value: object) -> Any:

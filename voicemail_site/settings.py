@@ -7,6 +7,7 @@ variable and never with its value: DATABASE_URL holds a password.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -33,6 +34,7 @@ _LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
 _SECRET_KEY_LENGTH = 50
 _SECRET_KEY_CHARACTERS = 5
 _STRICT_PIN_LENGTH = 6
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+|[^<>@\r\n]+ <[^\s<>@]+@[^\s<>@]+>")
 _SQLITE = "django.db.backends.sqlite3"
 _POSTGRESQL = "django.db.backends.postgresql"
 
@@ -112,6 +114,37 @@ def _origin(text: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.netloc:
         raise ValueError("An origin has a scheme and a host.")
     return text
+
+
+def _public_url() -> str:
+    """Give the address that links begin with; the Host header, which anybody may forge, never is.
+
+    Where others reach the service, nobody but the operator knows it.
+    """
+    url: str = _reader.env.str("PUBLIC_URL", "")
+    if not url and IS_LOCAL:
+        host = HOST.strip("[]")
+        return f"http://[{host}]:{PORT}" if ":" in host else f"http://{host}:{PORT}"
+    _reader.refuse_if(
+        not _is_plain_origin(url),
+        "PUBLIC_URL: must be the address at which people reach the service, such as "
+        "https://voicemail.example.com, without a path; only a loopback service needs none.",
+    )
+    _reader.refuse_if(
+        SECURE_SSL_REDIRECT and url.startswith("http:"),
+        "PUBLIC_URL: must begin with https:// with SECURE_SSL_REDIRECT; a link that sets a "
+        "password would go over the network in the clear first.",
+    )
+    return url.rstrip("/")
+
+
+def _is_plain_origin(url: str) -> bool:
+    try:
+        parts = urlsplit(_origin(url))
+        is_host = parts.hostname is not None and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        return False
+    return is_host and url.rstrip("/") == f"{parts.scheme}://{parts.netloc}"
 
 
 def _is_made(directory: Path) -> bool:
@@ -227,6 +260,7 @@ _reader.refuse_if(
     "SECURE_SSL_REDIRECT: needs TRUSTED_PROXIES; without a proxy that tells of TLS every page "
     "would redirect to itself for ever.",
 )
+PUBLIC_URL = _public_url()
 SILENCED_SYSTEM_CHECKS = [
     # Other services may live under subdomains of the host; they are not ours to bind to TLS.
     "security.W005",
@@ -256,6 +290,26 @@ _reader.refuse_if(
     "a generated PIN would break the policy.",
 )
 
+# How long a link that sets a password opens, in seconds.
+PASSWORD_RESET_TIMEOUT = 86_400
+
+# Mail. Without a host none is sent, and what would be mailed is shown instead.
+
+EMAIL_HOST: str = _reader.env.str("EMAIL_HOST", "")
+EMAIL_PORT = _reader.number("EMAIL_PORT", 587, 1, 65535)
+EMAIL_HOST_USER: str = _reader.env.str("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD: str = _reader.env.str("EMAIL_HOST_PASSWORD", "")
+_email_security = _reader.choice("EMAIL_SECURITY", "starttls", ("starttls", "tls", "none"))
+EMAIL_USE_TLS = _email_security == "starttls"
+EMAIL_USE_SSL = _email_security == "tls"
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = _reader.env.str("EMAIL_FROM", "")
+_reader.refuse_if(
+    bool(EMAIL_HOST) and not _ADDRESS.fullmatch(DEFAULT_FROM_EMAIL),
+    "EMAIL_FROM: must be an address such as voicemail@example.com or "
+    "Voicemail <voicemail@example.com> with EMAIL_HOST.",
+)
+
 JSONP_ENABLED = _reader.flag("JSONP_ENABLED", True)
 
 # Logs.
@@ -270,7 +324,7 @@ LOGGING = logging_config(log_format=LOG_FORMAT, level=LOG_LEVEL)
 # What is the same everywhere.
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    "voicemail_site.admin_site.VoicemailAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -330,13 +384,18 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("auth_username", "username", "email")},
+    },
+    *(
+        {"NAME": f"django.contrib.auth.password_validation.{name}"}
+        for name in (
+            "MinimumLengthValidator",
+            "CommonPasswordValidator",
+            "NumericPasswordValidator",
+        )
+    ),
 ]
 
 AXES_HANDLER = "accounts.lockout.UserLockoutHandler"
@@ -372,6 +431,7 @@ LANGUAGE_CODE = "en-us"
 USE_I18N = False
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = ["voicemail_site.formats"]
 
 STATIC_URL = "/static/"
 STATIC_ROOT = VAR_DIR / "static"

@@ -44,7 +44,7 @@ def test_the_tests_are_run_without_the_services_own_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").iterdir())]
+    "page", ["README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md"))]
 )
 def test_every_linked_page_exists(page: str) -> None:
     path = ROOT / page

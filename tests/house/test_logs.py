@@ -77,6 +77,10 @@ def test_a_plain_line_keeps_control_characters_off_the_terminal() -> None:
         f"Not Found: /webapi%3fPassword={SECRET}",
         f"first line ?{SECRET}\nsecond line ?{SECRET}",
         f"Invalid request from ip=192.0.2.1: Invalid HTTP Version: '{SECRET} HTTP/1.1'",
+        f'"GET /password/MQ/{SECRET}/ HTTP/1.1" 200 512',
+        f"Not Found: /password/{SECRET}",
+        f"Error handling request https://voicemail.example.com/password/MQ/{SECRET}/",
+        f"Error handling request /Password%2fMQ%2F{SECRET}",
         f"code 400, message Bad request syntax ('GET /webapi Password={SECRET}')",
     ],
 )
@@ -92,6 +96,14 @@ def test_what_stands_around_a_query_is_kept() -> None:
 
     assert read(access)["message"] == '"GET /webapi?... HTTP/1.1" 200 512'
     assert read(refusal)["message"] == "Invalid request from ip=192.0.2.1."
+
+
+def test_the_path_of_a_password_link_is_told_without_what_opens_it() -> None:
+    fields = read(JSONFormatter().format(record("Answered.", path="/password/MQ/c9-1/")))
+    other = read(JSONFormatter().format(record("Answered.", path="/admin/password_change/")))
+
+    assert fields["path"] == "/password/***"
+    assert other["path"] == "/admin/password_change/"
 
 
 @FORMATTERS

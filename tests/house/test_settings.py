@@ -22,10 +22,14 @@ KEY = "kX9wq-Zr3T_vB7mLpD2sYhJ6uGfN8cQeA1oKi4Wx5RtE0zVbMnS"
 PRODUCTION = {
     "HOST": "0.0.0.0",  # noqa: S104  # Nothing is bound here.
     "ALLOWED_HOSTS": "voicemail.example.com",
+    "PUBLIC_URL": "https://voicemail.example.com",
     "SECRET_KEY": KEY,
     "TRUSTED_PROXIES": "10.0.0.0/8",
 }
-NAMES = ("DATABASE_STATEMENT_TIMEOUT", "DATABASE_URL", "DEBUG", "HOST", "PORT", "SECRET_KEY")
+NAMES = (
+    *("DATABASE_STATEMENT_TIMEOUT", "DATABASE_URL", "DEBUG", "EMAIL_HOST", "HOST", "PORT"),
+    *("PUBLIC_URL", "SECRET_KEY"),
+)
 
 Load: TypeAlias = Callable[..., dict[str, Any]]
 
@@ -150,7 +154,8 @@ def test_a_given_key_is_used_and_none_is_made(load: Load, tmp_path: Path) -> Non
     [{"HOST": "192.0.2.1"}, {"ALLOWED_HOSTS": "voicemail.example.com"}, {"ALLOWED_HOSTS": "*"}],
 )
 def test_a_service_that_others_reach_needs_a_key(load: Load, variables: dict[str, str]) -> None:
-    problems = problems_of(load, TRUSTED_PROXIES="10.0.0.1", **variables)
+    variables |= {"TRUSTED_PROXIES": "10.0.0.1", "PUBLIC_URL": "https://voicemail.example.com"}
+    problems = problems_of(load, **variables)
 
     assert [problem.partition(":")[0] for problem in problems] == ["SECRET_KEY"]
 
@@ -175,6 +180,9 @@ def test_every_problem_is_named_at_once(load: Load) -> None:
         LOG_FORMAT="xml",
         LOG_LEVEL="loud",
         PIN_LENGTH="8",
+        EMAIL_HOST="mail.example.com",
+        EMAIL_PORT="0",
+        EMAIL_SECURITY="ssl",
     )
 
     assert {problem.partition(":")[0] for problem in problems} == {
@@ -189,6 +197,10 @@ def test_every_problem_is_named_at_once(load: Load) -> None:
         "LOG_FORMAT",
         "LOG_LEVEL",
         "PIN_LENGTH",
+        "PUBLIC_URL",
+        "EMAIL_FROM",
+        "EMAIL_PORT",
+        "EMAIL_SECURITY",
     }
 
 
@@ -288,6 +300,77 @@ def test_limits_of_logins_and_sessions_are_settings(load: Load) -> None:
     assert loaded["AXES_FAILURE_LIMIT"] == loaded["LOGIN_FAILURE_LIMIT"] == 3
     assert loaded["AXES_COOLOFF_TIME"] == loaded["LOGIN_LOCK"] == timedelta(minutes=20)
     assert loaded["LOGIN_FAILURES_PER_ADDRESS"] == 7
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:9000"),
+        ("localhost", "http://localhost:9000"),
+        ("::1", "http://[::1]:9000"),
+    ],
+)
+def test_links_of_a_local_service_begin_with_where_it_listens(
+    load: Load, host: str, url: str
+) -> None:
+    assert load(HOST=host, PORT="9000")["PUBLIC_URL"] == url
+
+
+def test_links_begin_with_the_address_that_was_given(load: Load) -> None:
+    given = {"PUBLIC_URL": "https://voicemail.example.com:8443/"}
+
+    assert load(**given)["PUBLIC_URL"] == "https://voicemail.example.com:8443"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "voicemail.example.com",
+        "ftp://voicemail.example.com",
+        "https://voicemail.example.com/admin",
+        "https://voicemail.example.com?a=b",
+        "https://joe@voicemail.example.com",
+        "https://voicemail.example.com:x",
+        "https://",
+    ],
+)
+def test_an_address_that_links_can_not_begin_with_is_refused(load: Load, url: str) -> None:
+    (problem,) = problems_of(load, **PRODUCTION | {"PUBLIC_URL": url})
+
+    assert problem.startswith("PUBLIC_URL: must be the address at which people reach the service")
+
+
+def test_links_go_over_tls_where_pages_do(load: Load) -> None:
+    (problem,) = problems_of(load, **PRODUCTION | {"PUBLIC_URL": "http://voicemail.example.com"})
+
+    assert problem.startswith("PUBLIC_URL: must begin with https://")
+
+
+def test_no_mail_is_sent_unless_a_server_is_named(load: Load) -> None:
+    assert load()["EMAIL_HOST"] == ""
+
+
+@pytest.mark.parametrize(
+    ("security", "expected"),
+    [("starttls", (True, False)), ("tls", (False, True)), ("none", (False, False))],
+)
+def test_mail_goes_over_tls_unless_that_is_switched_off(
+    load: Load, security: str, expected: tuple[bool, bool]
+) -> None:
+    mail = {"EMAIL_HOST": "mail.example.com", "EMAIL_FROM": "Voicemail <vm@example.com>"}
+
+    loaded = load(**mail, EMAIL_SECURITY=security)
+
+    assert (loaded["EMAIL_USE_TLS"], loaded["EMAIL_USE_SSL"]) == expected
+    assert loaded["DEFAULT_FROM_EMAIL"] == "Voicemail <vm@example.com>"
+
+
+@pytest.mark.parametrize("sender", ["", "voicemail", "a@example.com, b@example.com", "a\n<b@c.d>"])
+def test_mail_needs_a_sender(load: Load, sender: str) -> None:
+    (problem,) = problems_of(load, EMAIL_HOST="mail.example.com", EMAIL_FROM=sender)
+
+    assert problem.startswith("EMAIL_FROM: must be an address")
 
 
 def check_deployment(tmp_path: Path, **variables: str) -> subprocess.CompletedProcess[str]:

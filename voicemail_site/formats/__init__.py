@@ -1,0 +1,1 @@
+"""How dates and times are written, for FORMAT_MODULE_PATH."""
