@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 from pytest_django.live_server_helper import LiveServer
 
 from tests.factories import PASSWORD
+
+LogIn = Callable[..., Page]
 
 MISSING = "The browser journeys need Chromium; on Debian: apt-get install chromium"
 
@@ -53,14 +55,20 @@ def base_url(django_db_setup: None, live_server: LiveServer) -> str:
 
 
 @pytest.fixture
-def log_in(page: Page) -> Callable[[str], Page]:
+def log_in(page: Page) -> LogIn:
     """Give a way to log in to the admin as somebody of the cast."""
 
-    def visit(name: str) -> Page:
-        page.goto("/admin/")
-        page.get_by_label("Username").fill(name)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Log in").click()
-        return page
+    def visit(name: str, *, password: str = PASSWORD, at: Page = page) -> Page:
+        at.goto("/admin/")
+        at.get_by_label("Username").fill(name)
+        at.get_by_label("Password").fill(password)
+        at.get_by_role("button", name="Log in").click()
+        return at
 
     return visit
+
+
+@pytest.fixture
+def other_page(new_context: Callable[[], BrowserContext]) -> Page:
+    """Give a page in a second browser, where somebody else sits."""
+    return new_context().new_page()
