@@ -123,6 +123,10 @@ class TimestampedModel(models.Model):
         if errors:
             raise ValidationError(errors)
 
+    def loaded(self, name: str) -> Any:
+        """Give what the database holds of a column, whatever was set since."""
+        return self._loaded[name]
+
     def changed_fields(self) -> list[str]:
         """Name the columns whose value is no longer the one that was loaded."""
         return [

@@ -48,3 +48,12 @@ class ScopedManager(models.Manager[Row], Generic[Row]):
         if not caller.is_account_admin:
             return rows.none()
         return rows.filter(**{self.account_path: caller.account_id})
+
+
+class StaffManager(ScopedManager[Row]):
+    """Reach rows that are the provider's own: staff see every one, anybody else none."""
+
+    def visible_to(self, caller: User | Any) -> models.QuerySet[Row]:
+        rows = models.Manager.get_queryset(self)
+        is_staff = getattr(caller, "is_active", False) and caller.is_system_admin
+        return rows if is_staff else rows.none()

@@ -16,6 +16,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
+from django.dispatch import Signal
 from django.utils import timezone
 
 from accounts.history import record_event
@@ -29,6 +30,9 @@ from accounts.models import (
     TimestampedModel,
     User,
 )
+
+# Sent inside the transaction with ``organization`` and ``domain``, the one that it had.
+organization_renamed = Signal()
 
 SESSION_ID_LENGTH = 32
 _SESSION_ID_ALPHABET = string.ascii_letters + string.digits
@@ -83,8 +87,12 @@ def edit_organization(organization: Organization) -> bool:
     if "account_id" in organization.changed_fields():
         raise ValidationError({"account": "An organization's account never changes."})
     organization.full_clean()
+    former = organization.loaded("domain")
     with reporting_taken(Organization):
-        return organization.save_changed()
+        is_changed = organization.save_changed()
+    if former != organization.domain:
+        organization_renamed.send(Organization, organization=organization, domain=former)
+    return is_changed
 
 
 def delete_account(account: Account) -> None:

@@ -18,6 +18,10 @@ class VoicemailConfig(AppConfig):
     guards = (SAME_ACCOUNT,)
 
     def ready(self) -> None:
+        from accounts.services import organization_renamed
+        from voicemail.spool import follow_renaming
+
+        organization_renamed.connect(follow_renaming, dispatch_uid="follow_renaming")
         import_module("voicemail.actions")
         # People say mailbox. In the model's Meta these words would be a matter of migrations.
         options = self.get_model("Voicemailbox")._meta

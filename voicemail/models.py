@@ -10,14 +10,23 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import LessThanOrEqual
+from django.utils import timezone
 
 from accounts.history import History
-from accounts.models import Account, OneLineField, Organization, Status, TimestampedModel
-from accounts.scoping import ScopedManager
+from accounts.models import (
+    Account,
+    LowerCaseField,
+    OneLineField,
+    Organization,
+    Status,
+    TimestampedModel,
+)
+from accounts.scoping import ScopedManager, StaffManager
 from accounts.validators import (
+    DOMAIN_MAX_LENGTH,
     EMAIL_MAX_LENGTH,
     EMAIL_PATTERN,
     ONE_LINE_PATTERN,
@@ -60,6 +69,18 @@ class NotifyPager(models.TextChoices):
 
     NO = "no", "No pager"
     YES = "yes", "Pager"
+
+
+class VoicemailboxQuerySet(models.QuerySet["Voicemailbox"]):
+    """Boxes by what a PBX may know of them."""
+
+    def served(self) -> VoicemailboxQuerySet:
+        """Keep what exists for a PBX: the box, its organization and its account are enabled."""
+        return self.filter(
+            status=Status.ENABLED,
+            organization__status=Status.ENABLED,
+            account__status=Status.ENABLED,
+        )
 
 
 class Voicemailbox(TimestampedModel):
@@ -147,7 +168,9 @@ class Voicemailbox(TimestampedModel):
         help_text="With the organization's domain it makes the address that reaches the mailbox.",
     )
 
-    unscoped: ClassVar[models.Manager[Voicemailbox]] = models.Manager()
+    unscoped: ClassVar[models.Manager[Voicemailbox]] = models.Manager.from_queryset(
+        VoicemailboxQuerySet
+    )()
     objects: ClassVar[ScopedManager[Voicemailbox]] = ScopedManager()  # type: ignore[assignment]  # scoped
     # Most rows tell of no deletion, so the list of deleted boxes has small indexes of its own.
     history = History(
@@ -321,3 +344,207 @@ class Voicemailbox(TimestampedModel):
         return (
             others.annotate(folded=Lower("username")).filter(folded=self.username.lower()).exists()
         )
+
+
+class PbxQuerySet(models.QuerySet["Pbx"]):
+    """PBXs by what they present, and by what they may ask for."""
+
+    def presenting(self, name: str | None, credential_digest: str) -> PbxQuerySet:
+        """Keep the enabled one with this credential; a token header names no PBX.
+
+        The digest of a long random credential is looked up, so no comparison leaks its time.
+        """
+        named = self.filter(is_active=True, credential_digest=credential_digest)
+        return named if name is None else named.filter(name=name)
+
+    def serving(self, organization_id: Any) -> PbxQuerySet:
+        """Keep those that may ask for an organization."""
+        return self.filter(Q(is_limited=False) | Q(organizations=organization_id))
+
+
+class Pbx(models.Model):
+    """An Asterisk that asks for boxes (docs/asterisk.md, Realtime over HTTP).
+
+    Whoever has its credential can read every PIN that it may ask for.
+    """
+
+    name = LowerCaseField(
+        max_length=USERNAME_MAX_LENGTH,
+        validators=[validate_username],
+        help_text="Its user name for HTTP Basic: letters, digits, dots, underscores and hyphens.",
+    )
+    credential_digest = models.CharField(max_length=64, editable=False)
+    is_active = models.BooleanField("enabled", default=True)
+    is_limited = models.BooleanField(
+        "limited to some organizations",
+        default=False,
+        help_text="If so, it gets boxes of the organizations below alone.",
+    )
+    organizations = models.ManyToManyField(Organization, blank=True, related_name="+")
+    created = models.DateTimeField(default=timezone.now, editable=False)
+    last_seen = models.DateTimeField(null=True, editable=False)
+
+    unscoped: ClassVar[models.Manager[Pbx]] = models.Manager.from_queryset(PbxQuerySet)()
+    objects: ClassVar[StaffManager[Pbx]] = StaffManager()  # type: ignore[assignment]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        verbose_name = "PBX"
+        verbose_name_plural = "PBXs"
+        ordering = ("name",)
+        constraints = (
+            models.UniqueConstraint(
+                fields=["name"],
+                name="unique_pbx_name",
+                violation_error_message="This name is already in use.",
+            ),
+            models.UniqueConstraint(
+                fields=["credential_digest"], name="unique_pbx_credential_digest"
+            ),
+            models.CheckConstraint(
+                condition=Q(name__regex=USERNAME_PATTERN) & Q(name=Lower("name")),
+                name="pbx_name_form",
+            ),
+            models.CheckConstraint(
+                condition=Q(credential_digest__regex=r"\A[0-9a-f]{64}\Z"),
+                name="pbx_credential_digest_is_sha256",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RefusedPin(models.Model):
+    """A PIN that was set by phone, although the rules forbid it; the old one stays.
+
+    Asterisk tells the caller that the PIN was changed all the same, so the account's admins are
+    told that it was not. The PIN itself is kept nowhere.
+    """
+
+    account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="+", db_index=False)
+    voicemailbox = models.ForeignKey(
+        Voicemailbox, on_delete=models.CASCADE, related_name="refused_pins"
+    )
+    pbx = models.CharField("PBX", max_length=USERNAME_MAX_LENGTH)
+    reason = models.CharField(max_length=255)
+    created = models.DateTimeField("when", default=timezone.now)
+
+    unscoped: ClassVar[models.Manager[RefusedPin]] = models.Manager()
+    objects: ClassVar[ScopedManager[RefusedPin]] = ScopedManager()  # type: ignore[assignment]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        verbose_name = "refused PIN"
+        ordering = ("-id",)
+        indexes = (models.Index(fields=["account", "-id"], name="refused_pin_by_account"),)
+
+    def __str__(self) -> str:
+        return f"{self.voicemailbox}: {self.reason}"
+
+
+class SpoolOrderQuerySet(models.QuerySet["SpoolOrder"]):
+    """Spool orders by who has still to carry them out."""
+
+    def open_for(self, pbxs: PbxQuerySet) -> SpoolOrderQuerySet:
+        """Keep what one PBX, given as a query, has still to do."""
+        allowed = pbxs.serving(OuterRef("organization_id"))
+        confirmed = SpoolConfirmation.unscoped.filter(order=OuterRef("pk"), pbx__in=pbxs)
+        return self.filter(Exists(allowed), ~Exists(confirmed), withdrawn=None)
+
+    def unfinished(self) -> SpoolOrderQuerySet:
+        """Keep what some PBX has still to do."""
+        serving = Pbx.unscoped.filter(is_active=True).serving(OuterRef("organization_id"))
+        confirmed = SpoolConfirmation.unscoped.filter(
+            order=OuterRef(OuterRef("pk")), pbx=OuterRef("pk")
+        )
+        return self.filter(Exists(serving.filter(~Exists(confirmed))), withdrawn=None)
+
+    def touching(self, *names: tuple[str, int]) -> SpoolOrderQuerySet:
+        """Keep what takes recordings from, or brings them to, one of these names."""
+        wanted = Q()
+        for context, mailbox in names:
+            wanted |= Q(context=context, mailbox=mailbox)
+            wanted |= Q(to_context=context, to_mailbox=mailbox)
+        return self.filter(wanted)
+
+    def in_the_way_of(self, voicemailbox_id: Any, context: Any, mailbox: Any) -> SpoolOrderQuerySet:
+        """Keep those about recordings that other boxes left under the name of this one."""
+        named = self.filter(context=context, mailbox=mailbox)
+        return named.exclude(voicemailbox_id=voicemailbox_id)
+
+
+class SpoolOrder(models.Model):
+    """What a PBX has to do with recordings under a name that a box had until now.
+
+    Nothing here is a foreign key to what the order is about: it outlives all of it
+    (docs/asterisk.md, Spool orders).
+    """
+
+    class Kind(models.TextChoices):
+        """What is done with the recordings."""
+
+        REMOVE = "remove"
+        MOVE = "move"
+
+    kind = models.CharField(max_length=6, choices=Kind.choices)
+    account = models.ForeignKey(
+        Account, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+", db_index=False
+    )
+    organization_id = models.BigIntegerField()
+    voicemailbox_id = models.BigIntegerField()
+    context = models.CharField(max_length=DOMAIN_MAX_LENGTH)
+    mailbox = models.PositiveIntegerField()
+    to_context = models.CharField(max_length=DOMAIN_MAX_LENGTH, blank=True)
+    to_mailbox = models.PositiveIntegerField(null=True)
+    created = models.DateTimeField(default=timezone.now)
+    withdrawn = models.DateTimeField(null=True)
+
+    unscoped: ClassVar[models.Manager[SpoolOrder]] = models.Manager.from_queryset(
+        SpoolOrderQuerySet
+    )()
+    objects: ClassVar[ScopedManager[SpoolOrder]] = ScopedManager()  # type: ignore[assignment]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        ordering = ("id",)
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(kind="remove", to_context="", to_mailbox=None)
+                | Q(kind="move", to_mailbox__isnull=False) & ~Q(to_context=""),
+                name="spool_order_has_a_target_if_it_moves",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["context", "mailbox"],
+                name="spool_order_by_name",
+                condition=Q(withdrawn=None),
+            ),
+            models.Index(fields=["voicemailbox_id"], name="spool_order_by_box"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.mailbox}@{self.context}"
+
+
+class SpoolConfirmation(models.Model):
+    """That one PBX has carried out one order."""
+
+    order = models.ForeignKey(SpoolOrder, on_delete=models.CASCADE, related_name="confirmations")
+    pbx = models.ForeignKey(Pbx, on_delete=models.CASCADE, related_name="+")
+    created = models.DateTimeField(default=timezone.now)
+
+    unscoped: ClassVar[models.Manager[SpoolConfirmation]] = models.Manager()
+    objects: ClassVar[StaffManager[SpoolConfirmation]] = StaffManager()  # type: ignore[assignment]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        constraints = (
+            models.UniqueConstraint(
+                fields=["order", "pbx"], name="unique_spool_confirmation_of_pbx"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.order} by {self.pbx}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from typing import Any
 
@@ -12,13 +13,14 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
-from accounts.history import because, record_event
+from accounts.history import because, record_change, record_event
 from accounts.integrity import reporting_taken
-from accounts.models import Organization, Status
+from accounts.models import Channel, Organization, Status
 from accounts.services import RESTORED, as_in, editable_fields
 from accounts.validators import USERNAME_MAX_LENGTH
-from voicemail.models import Voicemailbox
-from voicemail.validators import MAILBOX_MAX, is_trivial_pin
+from voicemail import spool
+from voicemail.models import Pbx, RefusedPin, Voicemailbox
+from voicemail.validators import MAILBOX_MAX, is_trivial_pin, validate_pin
 
 # The fields that a former version gives back.
 FORMER_FIELDS = editable_fields(Voicemailbox, "account", "organization")
@@ -66,8 +68,12 @@ def edit_voicemailbox(voicemailbox: Voicemailbox) -> bool:
 
     Raises ValidationError where the number or the address was taken meanwhile.
     """
+    former = voicemailbox.loaded("mailbox")
     with reporting_taken(Voicemailbox):
-        return voicemailbox.save_changed()
+        is_changed = voicemailbox.save_changed()
+    if former != voicemailbox.mailbox:
+        spool.order_move(voicemailbox, mailbox=former)
+    return is_changed
 
 
 def set_status(voicemailbox: Voicemailbox, status: Status) -> bool:
@@ -78,6 +84,7 @@ def set_status(voicemailbox: Voicemailbox, status: Status) -> bool:
 
 def delete_voicemailbox(voicemailbox: Voicemailbox) -> None:
     """Delete a box; its last state stays in the history, from where it can be restored."""
+    spool.order_removal(voicemailbox)
     voicemailbox.delete()
 
 
@@ -85,8 +92,8 @@ def restore_voicemailbox(row: Any) -> Voicemailbox:
     """Bring a box back to the version in a row of its history, or back at all if it was deleted.
 
     A deleted one returns with its id, number, address, PIN and Created. Raises ValidationError
-    where something stands in the way: a number or an address that is taken, or an organization
-    that is gone.
+    where something stands in the way: a number or an address that is taken, an organization that
+    is gone, or recordings that a PBX has still to put away.
     """
     # Whoever restores the same box at the same time waits here.
     Organization.unscoped.select_for_update(no_key=True).filter(pk=row.organization_id).first()
@@ -99,6 +106,7 @@ def restore_voicemailbox(row: Any) -> Voicemailbox:
     box.modified = timezone.now()
     with reporting_taken(Voicemailbox):
         box.save(force_insert=True)
+    spool.withdraw_removal(box)
     return box
 
 
@@ -173,3 +181,44 @@ def suggested_username(organization: Organization, *, mailbox: int | None, fulln
     folded = organization.voicemailboxes.annotate(folded=Lower("username"))
     taken = set(folded.filter(folded__in=choices).values_list("folded", flat=True))
     return next(choice for choice in [*choices, ""] if choice not in taken) if base else ""
+
+
+def digest_of_credential(credential: str) -> str:
+    """Give the digest under which a PBX's credential is stored; it has 190 bits, as a SessionId."""
+    return hashlib.sha256(credential.encode()).hexdigest()
+
+
+def give_credential(pbx: Pbx) -> str:
+    """Make a new credential for a PBX, which ends the old one; it is stored nowhere."""
+    credential = secrets.token_urlsafe(24)
+    pbx.credential_digest = digest_of_credential(credential)
+    return credential
+
+
+def pin_error(voicemailbox: Voicemailbox, pin: str) -> str:
+    """Say why this PIN can't be the box's, or give an empty text."""
+    voicemailbox.password = pin
+    try:
+        validate_pin(pin)
+        if errors := voicemailbox.pin_errors():
+            raise ValidationError(errors)
+    except ValidationError as exc:
+        return " ".join(exc.messages)
+    return ""
+
+
+def change_pin_by_phone(voicemailbox: Voicemailbox, pin: str, *, pbx: str) -> bool:
+    """Store a PIN that a caller set by phone; tell whether it is the box's now.
+
+    One that the rules forbid is noted for the account's admins, because the caller is told
+    nothing of the refusal.
+    """
+    reason = pin_error(voicemailbox, pin)
+    if reason:
+        RefusedPin.unscoped.create(
+            account_id=voicemailbox.account_id, voicemailbox=voicemailbox, pbx=pbx, reason=reason
+        )
+        return False
+    with record_change(by=None, channel=Channel.PHONE, actor=f"phone, by {pbx}"):
+        voicemailbox.save_changed()
+    return True

@@ -25,6 +25,8 @@ PARTS = {
     "Change": "Who changed what, when and how.",
     "Organization": "Domains with their mailboxes.",
     "Account": "Contacts, balance and credit.",
+    "RefusedPin": "PINs that callers set by phone and that the rules forbid.",
+    "Pbx": "Which Asterisk may ask for mailboxes, and its files.",
     "AccessAttempt": "Wrong passwords, counted until a user is locked.",
     "AccessFailureLog": "Wrong passwords, one by one.",
 }

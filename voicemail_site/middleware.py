@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TypeAlias
 
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
 
@@ -32,6 +32,8 @@ FORWARDED_HEADERS = (
 )
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
+
+_PBX = "/asterisk/"
 
 UNREADABLE = "The request can't be read, or it names a host that is not served here."
 
@@ -124,6 +126,8 @@ def _log_fields(request: HttpRequest, status: int, duration_ms: int) -> dict[str
 class ApiErrorMiddleware:
     """Answer an Exception document on the API's paths where Django would answer a page.
 
+    On a PBX's paths the answer is empty then.
+
     A foreign Host header, for one, never reaches the API's view, and with DEBUG not even Django's
     error handlers.
     """
@@ -133,6 +137,9 @@ class ApiErrorMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
+        if response.status_code >= HTTPStatus.BAD_REQUEST and request.path_info.startswith(_PBX):
+            # A page with a "=" in it would be a mailbox to Asterisk.
+            return HttpResponse(status=response.status_code)
         if not _is_error_page(response) or not _is_api(request):
             return response
         request.log_fields = {"outcome": "failed"}  # type: ignore[attr-defined]  # for the log

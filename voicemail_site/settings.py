@@ -250,7 +250,13 @@ CSRF_TRUSTED_ORIGINS = _reader.listed(
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_SSL_REDIRECT = _reader.flag("SECURE_SSL_REDIRECT", not IS_LOCAL)
 # A redirect would lose a POST to the API, and a probe of the health does not follow one.
-SECURE_REDIRECT_EXEMPT = [r"^(webapi|restapi|api)/?$", r"^rng/", r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [
+    r"^(webapi|restapi|api)/?$",
+    r"^rng/",
+    r"^asterisk/",
+    r"^healthz$",
+    r"^readyz$",
+]
 SECURE_HSTS_SECONDS = _reader.number(
     "SECURE_HSTS_SECONDS", 0 if IS_LOCAL else 31_536_000, 0, 63_072_000
 )
@@ -309,6 +315,8 @@ _reader.refuse_if(
     "EMAIL_FROM: must be an address such as voicemail@example.com or "
     "Voicemail <voicemail@example.com> with EMAIL_HOST.",
 )
+
+SPOOL_ORDERS = _reader.flag("SPOOL_ORDERS", False)
 
 JSONP_ENABLED = _reader.flag("JSONP_ENABLED", True)
 

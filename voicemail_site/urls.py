@@ -10,6 +10,7 @@ urlpatterns = [
     path("", TemplateView.as_view(template_name="landing.html"), name="landing"),
     path("", include("voicemail_site.webapi.urls")),
     path("", include("accounts.urls")),
+    path("asterisk/", include("voicemail.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

@@ -25,8 +25,10 @@ from django.urls import URLPattern, resolve
 from accounts.models import Account, Change, Organization, Role, Session, User
 from tests.admin_pages import client_of, fill_in, notes_of, run_action, url_of
 from tests.api import ApiClient
+from tests.asterisk.pbx import make_pbx
 from tests.factories import PASSWORD, make_user, make_voicemailbox
-from voicemail.models import Voicemailbox
+from voicemail.models import Pbx, RefusedPin, Voicemailbox
+from voicemail.services import change_pin_by_phone
 
 MISSING = 10**12
 LOGIN = "/admin/login/"
@@ -72,7 +74,8 @@ FORGED = {
 }
 
 MODELS: list[Any] = sorted(admin.site._registry, key=lambda model: model._meta.label)
-OURS = [model for model in MODELS if model._meta.app_label in ("accounts", "voicemail")]
+FOR_STAFF = (AccessAttempt, AccessFailureLog, Pbx)
+OURS = [model for model in MODELS if model not in FOR_STAFF]
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,9 @@ def world(
         email="desk@globex.example.com",
         mwi="phone@globex.example.com",
     )
+    make_pbx("mallory-pbx")
+    for each_box in (box, box_there):
+        change_pin_by_phone(each_box, "0", pbx="pbx")
     operator = make_user("operator9", Role.SYSTEM_ADMIN)
     for each in (organization, other_organization, box, box_there):
         fill_in(client_of(operator), url_of(each, "change"), contact_name="x", fullname="x y")
@@ -126,12 +132,15 @@ def _rows_of(user: User, organization: Organization, box: Voicemailbox) -> dict[
         Session: user.sessions.get(),
         Change: Change.unscoped.filter(account=organization.account).latest("id"),
         Voicemailbox: box,
+        RefusedPin: box.refused_pins.get(),
+        Pbx: Pbx.unscoped.get(),
     }
     return rows | {model: model.objects.first() for model in (AccessAttempt, AccessFailureLog)}
 
 
 def _secrets() -> Iterator[str]:
     """Give what no page may show, to nobody: PINs, digests and hashes."""
+    yield from Pbx.unscoped.values_list("credential_digest", flat=True)
     yield from Voicemailbox.unscoped.values_list("password", flat=True)
     yield from User.unscoped.values_list("password", flat=True)
     yield from Session.unscoped.values_list("digest", flat=True)
@@ -313,8 +322,8 @@ def test_what_is_no_id_answers_without_breaking(world: World, staff: User) -> No
                 assert client.get(page).status_code in (302, 400, 403, 404), page
 
 
-@pytest.mark.parametrize("model", [AccessAttempt, AccessFailureLog])
-def test_failed_logins_are_for_staff_alone(world: World, staff: User, model: Any) -> None:
+@pytest.mark.parametrize("model", FOR_STAFF)
+def test_what_is_the_providers_is_for_staff_alone(world: World, staff: User, model: Any) -> None:
     pages = [url_of(model), url_of(world.own[model], "change")]
     assert [client_named("alice").get(page).status_code for page in pages] == [403, 403]
     assert [client_named("staff").get(page).status_code for page in pages] == [200, 200]

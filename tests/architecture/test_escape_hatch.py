@@ -119,6 +119,46 @@ ALLOWED = {
     "voicemail/services.py restore_voicemailbox Voicemailbox.unscoped": (
         "It locks the box of a history row that was found through rows_visible_to."
     ),
+    "voicemail/asterisk/boxes.py boxes_for SpoolOrder.unscoped": (
+        "The orders are narrowed to the PBX that asks, and none is given out."
+    ),
+    "voicemail/asterisk/boxes.py boxes_for Voicemailbox.unscoped": (
+        "A PBX is no user; the boxes are narrowed to what its credential may ask for."
+    ),
+    "voicemail/asterisk/credentials.py Credentials.pbxs Pbx.unscoped": (
+        "The PBX is found by the digest of a secret, and it alone tells who asks."
+    ),
+    "voicemail/asterisk/views.py SpoolOrdersView.answer SpoolOrder.unscoped": (
+        "The orders are narrowed to the PBX that asks."
+    ),
+    "voicemail/management/commands/asterisk_files.py Command.handle Pbx.unscoped": (
+        "An operator at a shell is the provider's, as every PBX is."
+    ),
+    "voicemail/models.py SpoolOrderQuerySet.open_for SpoolConfirmation.unscoped": (
+        "Confirmations are compared in the database with orders in hand; none comes out."
+    ),
+    "voicemail/models.py SpoolOrderQuerySet.unfinished Pbx.unscoped": (
+        "PBXs are compared in the database with orders in hand; none comes out."
+    ),
+    "voicemail/models.py SpoolOrderQuerySet.unfinished SpoolConfirmation.unscoped": (
+        "Confirmations are compared in the database with orders in hand; none comes out."
+    ),
+    "voicemail/services.py change_pin_by_phone RefusedPin.unscoped": (
+        "It stores a refusal for the account of the box in hand."
+    ),
+    "voicemail/spool.py confirm Pbx.unscoped": ("It reads the PBX in hand as a query."),
+    "voicemail/spool.py confirm SpoolConfirmation.unscoped": (
+        "It stores what the PBX in hand has done."
+    ),
+    "voicemail/spool.py confirm SpoolOrder.unscoped": (
+        "The orders are narrowed to the PBX in hand."
+    ),
+    "voicemail/spool.py order_moves SpoolOrder.unscoped": (
+        "It stores orders about the boxes of the organization in hand."
+    ),
+    "voicemail/spool.py withdraw_removal SpoolOrder.unscoped": (
+        "It reads the orders about the names of the box in hand, and gives none out."
+    ),
 }
 
 

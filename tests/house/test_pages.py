@@ -31,7 +31,10 @@ def cards_of(user: User) -> dict[str, Any]:
 def test_the_overview_begins_with_what_an_admin_does_most(alice: User) -> None:
     names = list(cards_of(alice))
 
-    assert names == ["Mailboxes", "Users", "API sessions", "Changes", "Organizations", "Accounts"]
+    assert names == [
+        *("Mailboxes", "Refused PINs"),
+        *("Users", "API sessions", "Changes", "Organizations", "Accounts"),
+    ]
 
 
 def test_the_overview_counts_the_accounts_own_and_nothing_else(
@@ -80,12 +83,12 @@ def test_the_overview_asks_the_database_the_same_for_any_number_of_boxes(
 ) -> None:
     client = client_of(alice)
     make_voicemailbox(organization)
-    # The session and its user, a count for each of six parts, and the recent actions.
-    with django_assert_num_queries(9):
+    # The session and its user, a count for each of seven parts, and the recent actions.
+    with django_assert_num_queries(10):
         client.get("/admin/")
     for _ in range(20):
         make_voicemailbox(organization)
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(10):
         client.get("/admin/")
 
 

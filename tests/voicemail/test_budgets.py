@@ -82,7 +82,8 @@ BUDGETS = (
         "VoicemailboxEdit", BOX | {"Mailbox": "5"}, 3, "UPDATE INSERT INSERT", is_transaction=True
     ),
     Budget("VoicemailboxEdit", BOX | {"Timezone": "us_eastern"}, 2, is_transaction=True),
-    Budget("VoicemailboxDelete", BOX, 2, "DELETE INSERT INSERT", is_transaction=True),
+    # Refused PINs go with their box.
+    Budget("VoicemailboxDelete", BOX, 2, "DELETE DELETE INSERT INSERT", is_transaction=True),
 )
 
 

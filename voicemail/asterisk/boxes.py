@@ -1,0 +1,56 @@
+"""Which boxes a PBX gets; each look-up, its right to ask included, is one statement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet
+
+from accounts.validators import DOMAIN_PATTERN
+from voicemail.asterisk.credentials import Credentials
+from voicemail.asterisk.mapping import COLUMNS
+from voicemail.models import SpoolOrder, Voicemailbox
+
+_MAILBOX = re.compile(r"[1-9][0-9]{0,6}")
+
+
+def boxes_for(credentials: Credentials) -> QuerySet[Voicemailbox]:
+    """Give the enabled boxes that the PBX with these credentials may ask for."""
+    boxes = Voicemailbox.unscoped.served().filter(
+        Exists(credentials.pbxs_of(OuterRef("organization")))
+    )
+    if not settings.SPOOL_ORDERS:
+        return boxes
+    # Until a stranger's recordings are out of the way, nobody is let in under their name.
+    open_orders = SpoolOrder.unscoped.open_for(credentials.pbxs)
+    name = (OuterRef("organization__domain"), OuterRef("mailbox"))
+    return boxes.exclude(Exists(open_orders.in_the_way_of(OuterRef("pk"), *name)))
+
+
+def in_context(boxes: QuerySet[Voicemailbox], context: str) -> QuerySet[Voicemailbox]:
+    """Keep the boxes of a context, which is a domain in any case and in no other spelling."""
+    if not re.match(DOMAIN_PATTERN, context):
+        return boxes.none()
+    return boxes.filter(organization__domain=context)
+
+
+def at_number(boxes: QuerySet[Voicemailbox], mailbox: str) -> QuerySet[Voicemailbox]:
+    """Keep the boxes with a number, which app_voicemail compares as a text."""
+    return boxes.filter(mailbox=int(mailbox)) if _MAILBOX.fullmatch(mailbox) else boxes.none()
+
+
+def find_row(credentials: Credentials, keys: dict[str, str]) -> dict[str, Any] | None:
+    """Find the row of the one box that the keys mean.
+
+    A number alone that several organizations have means none: the caller must not land in a
+    stranger's box.
+    """
+    if not keys.keys() <= {"mailbox", "context"} or "mailbox" not in keys:
+        return None
+    boxes = at_number(boxes_for(credentials), keys["mailbox"])
+    if "context" in keys:
+        boxes = in_context(boxes, keys["context"])
+    rows: list[Any] = list(boxes.order_by().values(*COLUMNS)[:2])
+    return dict(rows[0]) if len(rows) == 1 else None
