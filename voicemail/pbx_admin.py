@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.widgets import AutocompleteSelectMultiple
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -22,6 +23,14 @@ from voicemail.services import give_credential
 CREDENTIAL = "admin/voicemail/pbx/credential.html"
 
 
+class OrganizationPicker(AutocompleteSelectMultiple):
+    """Django's picker, with words in its search field: without them it has no name."""
+
+    def build_attrs(self, base_attrs: Any, extra_attrs: Any = None) -> dict[str, Any]:
+        attrs = super().build_attrs(base_attrs, extra_attrs)
+        return attrs | {"data-placeholder": "Search by domain"}
+
+
 @admin.register(Pbx)
 class PbxAdmin(ScopedAdmin[Pbx]):
     """PBXs are the provider's: staff alone see them."""
@@ -30,7 +39,6 @@ class PbxAdmin(ScopedAdmin[Pbx]):
     list_filter = ("is_active", "is_limited")
     search_fields = ("name",)
     search_help_text = "Search by name."
-    autocomplete_fields = ("organizations",)
     readonly_fields = ("credential", "last_seen", "created")
     fieldsets = (
         ("PBX", {"fields": ("name", "is_active", "credential")}),
@@ -42,6 +50,10 @@ class PbxAdmin(ScopedAdmin[Pbx]):
         view = self.admin_site.admin_view(self.credential_view)
         own = path("<path:object_id>/credential/", view, name="voicemail_pbx_credential")
         return [own, *super().get_urls()]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        kwargs["widget"] = OrganizationPicker(db_field, self.admin_site)
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     @admin.display(description="credential")
     def credential(self, pbx: Pbx) -> SafeString | str:

@@ -11,10 +11,12 @@ from playwright.sync_api import Page
 from accounts.models import Account, Change, Organization, Session, User
 from tests.admin_pages import client_of, fill_in, url_of
 from tests.api import ApiClient
+from tests.asterisk.pbx import make_pbx
 from tests.browser.conftest import LogIn
 from tests.browser.pages import BARE, findings_on, pages_for, show_error
 from tests.factories import make_voicemailbox
-from voicemail.models import Voicemailbox
+from voicemail.models import Pbx, RefusedPin, Voicemailbox
+from voicemail.services import change_pin_by_phone
 
 pytestmark = pytest.mark.journey
 
@@ -28,8 +30,12 @@ def rows(alice: User, bob: User, organization: Organization, as_bob: ApiClient) 
     """Give a row of every model, with a history."""
     box = make_voicemailbox(organization, fullname="Joe Smith")
     fill_in(client_of(alice), url_of(box, "change"), fullname="Joseph Smith")
+    pbx, _ = make_pbx()
+    change_pin_by_phone(box, "0", pbx=pbx.name)
     return {
         Voicemailbox: box,
+        RefusedPin: box.refused_pins.get(),
+        Pbx: pbx,
         User: bob,
         Session: bob.sessions.get(),
         Change: Change.unscoped.latest("id"),

@@ -554,12 +554,13 @@ def hostile_bodies() -> Iterator[tuple[Any, str, bytes]]:
 
 @pytest.mark.parametrize(("parser", "media_type", "body"), list(hostile_bodies()))
 def test_a_hostile_body_takes_no_time(parser: Any, media_type: str, body: bytes) -> None:
+    """A careless parser takes minutes; the bound is far from both, for machines are noisy."""
     assert len(body) <= MAX_BYTES
     before = time.process_time()
 
     read_or_refuse(parser, body, media_type)
 
-    assert time.process_time() - before < 2
+    assert time.process_time() - before < 20
 
 
 # Any bytes.

@@ -363,6 +363,7 @@ def _json_value(value: Any, depth: int = 0) -> Value:
         return {None: "", True: "true", False: "false"}[value]
     if depth == MAX_DEPTH:
         raise TooLarge(f"Arrays may nest {MAX_DEPTH} deep.")
+    _check_number(len(value))
     items = value.items() if isinstance(value, dict) else enumerate(value)
     return {str(key): _json_value(item, depth + 1) for key, item in items}
 
