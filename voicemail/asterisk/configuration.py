@@ -31,7 +31,9 @@ userpwd={name}:{credential}
 """
 
 _MODULES = """\
-; Before app_voicemail.so is loaded; without these three it finds no box.
+[modules]
+autoload = yes
+; What realtime needs, before app_voicemail.so is loaded.
 preload => res_curl.so
 preload => func_curl.so
 preload => res_config_curl.so
