@@ -191,3 +191,21 @@ def record_event(instance: Any, what: str) -> None:
     row = rows(history_type="~", history_date=timezone.now(), history_change_reason=what, **values)
     attach_change(history_instance=row, instance=instance)
     row.save(force_insert=True)
+
+
+def record_deletions(objects: Sequence[Any], *, reason: str | None) -> None:
+    """Note in the history, by one statement, that objects of one model are deleted."""
+    for account_id in {obj.account_id for obj in objects}:
+        change = current_change(account_id)
+    rows = objects[0]._meta.model.history.model
+    common = {
+        "history_type": "-",
+        "history_date": timezone.now(),
+        "history_change_reason": reason,
+        "history_user_id": change.user_id,
+        "change": change,
+    }
+    names = [field.attname for field in rows.tracked_fields]
+    rows.objects.bulk_create(
+        rows(**common, **{name: getattr(obj, name) for name in names}) for obj in objects
+    )

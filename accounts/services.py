@@ -351,3 +351,18 @@ def purge_changes(*, before: datetime, batch: int, dry_run: bool = False) -> int
         Change.unscoped.filter(pk__in=ids).delete()
         count += len(ids)
     return count
+
+
+def purge_sessions(*, now: datetime, batch: int, dry_run: bool = False) -> int:
+    """Delete the API sessions that have ended by a given time, and count them.
+
+    Each batch is a transaction of its own, so that others are not kept waiting.
+    """
+    ended = Session.unscoped.ended_at(now).order_by("pk")
+    if dry_run:
+        return ended.count()
+    count = last = 0
+    while ids := list(ended.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
+        Session.unscoped.filter(pk__in=ids).delete()
+        count, last = count + len(ids), ids[-1]
+    return count

@@ -333,6 +333,8 @@ LOGGING = logging_config(log_format=LOG_FORMAT, level=LOG_LEVEL)
 
 INSTALLED_APPS = [
     "voicemail_site.admin_site.VoicemailAdminConfig",
+    # Its changepassword goes before Django's, which could not record the change.
+    "voicemail_site",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -342,7 +344,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "axes",
     "simple_history",
-    "voicemail_site",
     "voicemail_site.webapi",
     "accounts",
     "voicemail",

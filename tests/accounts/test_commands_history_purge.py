@@ -1,26 +1,23 @@
-"""manage.py purge_history."""
+"""manage.py history purge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Change, Organization
 from accounts.services import edit_organization
+from tests.commands import records, refused, run
 from tests.factories import arranging, make_account, make_organization
 
 
 def purge(*arguments: str) -> str:
-    output = StringIO()
-    call_command("purge_history", *arguments, stdout=output)
-    return output.getvalue()
+    return run("history", "purge", *arguments).out
 
 
 def change_made(days_ago: float, organization: Organization) -> Change:
@@ -45,7 +42,7 @@ def test_changes_older_than_400_days_are_deleted_with_their_rows(
     organization: Organization,
 ) -> None:
     old, young = change_made(400.1, organization), change_made(399.9, organization)
-    assert purge() == "Deleted 1 changes older than 400 days.\n"
+    assert purge() == "1 change was deleted.\n"
     assert purged(old, young) == [True, False]
     assert not Organization.history.filter(change_id=old.pk).exists()
 
@@ -66,19 +63,24 @@ def test_the_objects_themselves_stay(organization: Organization) -> None:
 
 def test_the_age_can_be_chosen(organization: Organization) -> None:
     old, young = change_made(8, organization), change_made(6, organization)
-    assert purge("--older-than", "7") == "Deleted 1 changes older than 7 days.\n"
+    assert purge("--older-than", "7") == "1 change was deleted.\n"
     assert purged(old, young) == [True, False]
 
 
 def test_a_dry_run_counts_and_deletes_nothing(organization: Organization) -> None:
     changes = [change_made(500, organization) for _ in range(3)]
-    assert purge("--dry-run", "--batch", "2") == "Would delete 3 changes older than 400 days.\n"
+    assert purge("--dry-run", "--batch", "2") == "3 changes would be deleted.\n"
     assert purged(*changes) == [False] * 3
+
+
+def test_a_program_gets_the_number(organization: Organization) -> None:
+    change_made(500, organization)
+    assert records("history", "purge") == [{"outcome": "deleted", "count": 1}]
 
 
 def test_every_batch_is_worked_through(organization: Organization) -> None:
     changes = [change_made(500, organization) for _ in range(5)]
-    assert purge("--batch", "2") == "Deleted 5 changes older than 400 days.\n"
+    assert purge("--batch", "2") == "5 changes were deleted.\n"
     assert purged(*changes) == [True] * 5
 
 
@@ -124,9 +126,7 @@ def test_a_senseless_number_is_refused_and_nothing_is_deleted(
     organization: Organization, option: str, value: str, message: str
 ) -> None:
     change = change_made(500, organization)
-    with pytest.raises(CommandError) as caught:
-        purge(option, value)
-    assert str(caught.value) == message
+    assert refused("history", "purge", option, value) == message
     assert purged(change) == [False]
 
 
@@ -135,5 +135,5 @@ def test_the_largest_batch_is_one_statement_for_the_database(organization: Organ
     Change.unscoped.bulk_create(
         Change(actor="test", channel="command", created=change.created) for _ in range(9_999)
     )
-    assert purge("--batch", "10000") == "Deleted 10000 changes older than 400 days.\n"
+    assert purge("--batch", "10000") == "10000 changes were deleted.\n"
     assert purged(change) == [True]
