@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accounts.scoped_admin import ScopedAdmin
-from voicemail import pbx_admin  # noqa: F401  # It registers its own.
+from voicemail import pbx_admin, spool_admin  # noqa: F401  # They register their own.
 from voicemail.mailbox_form import MailboxFormAdmin
 from voicemail.mailbox_list import MailboxListAdmin
 from voicemail.models import Voicemailbox

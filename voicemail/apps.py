@@ -12,7 +12,7 @@ SAME_ACCOUNT = SameAccount(
 
 
 class VoicemailConfig(AppConfig):
-    """Register the actions and the guard of a box's account."""
+    """Register the actions, the way back from changes, and the guard of a box's account."""
 
     name = "voicemail"
     guards = (SAME_ACCOUNT,)
@@ -23,6 +23,7 @@ class VoicemailConfig(AppConfig):
 
         organization_renamed.connect(follow_renaming, dispatch_uid="follow_renaming")
         import_module("voicemail.actions")
+        import_module("voicemail.undo")
         # People say mailbox. In the model's Meta these words would be a matter of migrations.
         options = self.get_model("Voicemailbox")._meta
         options.verbose_name, options.verbose_name_plural = "mailbox", "mailboxes"

@@ -19,7 +19,7 @@ from django.utils.safestring import SafeString
 from accounts.models import Organization
 from accounts.scoped_admin import ScopedAdmin
 from accounts.versions import rows_visible_to
-from voicemail import services
+from voicemail import services, spool
 from voicemail.models import Voicemailbox
 from voicemail.pins import PinAdmin, name_of
 from voicemail.validators import (
@@ -36,6 +36,15 @@ KEEP_PIN = "Leave this empty to keep the present PIN."
 MAKE_PIN = "Leave this empty to have a PIN made up; it is shown once, after saving."
 PIN_FORM = "A PIN is 1 to 7 digits, not all of them zero."
 STRICT_PIN_FORM = "A PIN is 6 or 7 digits that are not easy to guess."
+
+WAITING = (
+    "The mailbox is waiting for the PBX, which still has recordings that others left under this "
+    "number. Callers reach it as soon as they are put away, usually within minutes."
+)
+FORMER_RECORDINGS = (
+    "Number {mailbox} belonged to another mailbox before. Recordings of that one may still be on "
+    "the PBX, and this mailbox would play them."
+)
 
 _MAILBOX = re.compile(r"-?[1-9][0-9]*|0")
 
@@ -131,6 +140,14 @@ class MailboxFormAdmin(PinAdmin, ScopedAdmin[Voicemailbox]):
     ) -> tuple[str, ...]:
         return (*self.readonly_fields, "organization", "username") if obj else self.readonly_fields
 
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Say above the form whether the mailbox waits for a PBX; staff are told for which."""
+        box = context.get("original")
+        context["waits_for"] = spool.pbxs_to_wait_for(box) if box else []
+        return super().render_change_form(request, context, *args, **kwargs)
+
     def all_changes(self, box: Voicemailbox) -> SafeString:
         """Lead to the history of the mailbox."""
         url = reverse("admin:voicemail_voicemailbox_history", args=(box.pk,))
@@ -194,8 +211,18 @@ class MailboxFormAdmin(PinAdmin, ScopedAdmin[Voicemailbox]):
             services.edit_voicemailbox(obj)
         else:
             services.add_voicemailbox(obj)
+        if not change or "mailbox" in changed:
+            self._tell_of_recordings(request, obj)
         if "password" in form.changed_data and is_trivial_pin(obj.password, obj.mailbox):
             self.message_user(request, "This PIN is easy to guess.", messages.WARNING)
+
+    def _tell_of_recordings(self, request: HttpRequest, box: Voicemailbox) -> None:
+        """Say what recordings of others mean for a mailbox that has a new number."""
+        if spool.delayed_among([box]):
+            self.message_user(request, WAITING, messages.WARNING)
+        elif spool.may_play_others(box):
+            text = FORMER_RECORDINGS.format(mailbox=box.mailbox)
+            self.message_user(request, text, messages.WARNING)
 
     def construct_change_message(
         self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
@@ -239,6 +266,11 @@ class MailboxFormAdmin(PinAdmin, ScopedAdmin[Voicemailbox]):
         return HttpResponseRedirect(add_preserved_filters(context, url))
 
     # Deleting
+
+    def render_delete_form(self, request: HttpRequest, context: dict[str, Any]) -> HttpResponse:
+        """Say beforehand what becomes of the recordings."""
+        shown = context | {"are_recordings_removed": settings.SPOOL_ORDERS}
+        return super().render_delete_form(request, shown)
 
     def delete_model(self, request: HttpRequest, obj: Voicemailbox) -> None:
         services.delete_voicemailbox(obj)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
@@ -17,13 +18,14 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import InvalidPage
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from accounts.models import Organization, Status, User
 from accounts.paginator import BOUND, BoundedPaginator
 from accounts.scoped_admin import ScopedAdmin
-from voicemail import services
+from voicemail import services, spool
 from voicemail.filters import (
     ModifiedFilter,
     MwiFilter,
@@ -76,7 +78,10 @@ class MailboxList(ChangeList):
         is_short = self.result_count <= BOUND and not self.paginator.has_more
         rows = self._short() if is_short else self._long(orders_for(request))
         # Joined to the organizations, many boxes would be sorted before the page is taken.
-        self.result_list = rows.prefetch_related("organization")
+        self.result_list = list(rows.prefetch_related("organization"))
+        delayed = spool.delayed_among(self.result_list)
+        for box in self.result_list:
+            box.is_delayed = box.pk in delayed
 
     def _short(self) -> QuerySet[Any]:
         """Take a page of the rows that were counted, in whatever order was asked for."""
@@ -189,7 +194,10 @@ class MailboxListAdmin(ScopedAdmin[Voicemailbox]):
     @admin.display(description="status", ordering="status")
     def state(self, box: Voicemailbox) -> SafeString:
         look = "on" if box.status == Status.ENABLED else "warn"
-        return format_html('<span class="badge {}">{}</span>', look, box.get_status_display())
+        badges = [(look, box.get_status_display())]
+        if getattr(box, "is_delayed", False):
+            badges.append(("warn", "Waiting for the PBX"))
+        return format_html_join(" ", '<span class="badge {}">{}</span>', badges)
 
     @admin.display(description="modified", ordering="modified")
     def last_change(self, box: Voicemailbox) -> str:
@@ -204,7 +212,11 @@ class MailboxListAdmin(ScopedAdmin[Voicemailbox]):
         are_all = request.POST.get("select_across") not in (None, "", "0")
         if are_all and BoundedPaginator(queryset, self.list_per_page).has_more:
             raise ValidationError(TOO_MANY)
-        return super().response_action(request, queryset, *args, **kwargs)
+        response = super().response_action(request, queryset, *args, **kwargs)
+        if isinstance(response, TemplateResponse):
+            shown = {"are_recordings_removed": settings.SPOOL_ORDERS}
+            response.context_data = (response.context_data or {}) | shown
+        return response
 
     @admin.action(permissions=["change"], description="Enable selected mailboxes")
     def enable(self, request: HttpRequest, queryset: QuerySet[Voicemailbox]) -> None:

@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Length, Lower
+from django.db.models import Exists, OuterRef, Q, Value
+from django.db.models.functions import Length, Lower, StrIndex
 from django.db.models.lookups import LessThanOrEqual
 from django.utils import timezone
 
@@ -28,10 +28,10 @@ from accounts.scoping import ScopedManager, StaffManager
 from accounts.validators import (
     DOMAIN_MAX_LENGTH,
     EMAIL_MAX_LENGTH,
-    EMAIL_PATTERN,
+    EMAIL_SHAPE,
     ONE_LINE_PATTERN,
     USER_ADDRESS_MAX_LENGTH,
-    USER_ADDRESS_PATTERN,
+    USER_ADDRESS_SHAPE,
     USERNAME_MAX_LENGTH,
     USERNAME_PATTERN,
     validate_email,
@@ -71,6 +71,21 @@ class NotifyPager(models.TextChoices):
     YES = "yes", "Pager"
 
 
+def _is_email(name: str, max_length: int) -> Q:
+    """Say for a constraint what ``validate_email`` says."""
+    is_short = Q(LessThanOrEqual(Length(name), max_length))
+    return Q((f"{name}__regex", EMAIL_SHAPE)) & ~Q((f"{name}__startswith", "-")) & is_short
+
+
+def _is_user_address(name: str) -> Q:
+    """Say for a constraint what ``validate_user_address`` says."""
+    at = StrIndex(name, Value("@"))
+    is_short = Q(LessThanOrEqual(at, USERNAME_MAX_LENGTH + 1)) & Q(
+        LessThanOrEqual(Length(name) - at, DOMAIN_MAX_LENGTH)
+    )
+    return Q((f"{name}__regex", USER_ADDRESS_SHAPE)) & is_short
+
+
 class VoicemailboxQuerySet(models.QuerySet["Voicemailbox"]):
     """Boxes by what a PBX may know of them."""
 
@@ -81,6 +96,18 @@ class VoicemailboxQuerySet(models.QuerySet["Voicemailbox"]):
             organization__status=Status.ENABLED,
             account__status=Status.ENABLED,
         )
+
+    def delayed(self) -> VoicemailboxQuerySet:
+        """Keep what some PBX does not serve yet: recordings of others are in the way."""
+        # Each OuterRef leads one query further out: to the task, the order, and the box.
+        organization = OuterRef(OuterRef(OuterRef("organization")))
+        pbxs = Pbx.unscoped.filter(is_active=True).serving(organization)
+        tasks = SpoolTask.unscoped.filter(
+            order=OuterRef("pk"), confirmed=None, pbx__in=pbxs.values("pk")
+        )
+        name = (OuterRef("organization__domain"), OuterRef("mailbox"))
+        orders = SpoolOrder.unscoped.in_the_way_of(OuterRef("pk"), *name)
+        return self.served().filter(Exists(orders.filter(Exists(tasks))))
 
 
 class Voicemailbox(TimestampedModel):
@@ -183,6 +210,8 @@ class Voicemailbox(TimestampedModel):
             models.Index(
                 fields=["-history_id"], condition=Q(history_type="-"), name="deleted_boxes"
             ),
+            # Which boxes had a number.
+            models.Index(fields=["organization", "mailbox", "id"], name="former_boxes_by_number"),
         ]
     )
 
@@ -226,17 +255,15 @@ class Voicemailbox(TimestampedModel):
                 condition=Q(username__regex=USERNAME_PATTERN), name="address_username_form"
             ),
             models.CheckConstraint(
-                condition=Q(email="") | Q(email__regex=EMAIL_PATTERN),
+                condition=Q(email="") | _is_email("email", EMAIL_MAX_LENGTH),
                 name="email_is_one_address",
             ),
             models.CheckConstraint(
-                condition=Q(pager="")
-                | Q(pager__regex=EMAIL_PATTERN)
-                & Q(LessThanOrEqual(Length("pager"), validators.PAGER_MAX_LENGTH)),
+                condition=Q(pager="") | _is_email("pager", validators.PAGER_MAX_LENGTH),
                 name="pager_is_one_address",
             ),
             models.CheckConstraint(
-                condition=Q(mwi="") | Q(mwi__regex=USER_ADDRESS_PATTERN),
+                condition=Q(mwi="") | _is_user_address("mwi"),
                 name="mwi_is_a_user_address",
             ),
             models.CheckConstraint(
@@ -309,8 +336,9 @@ class Voicemailbox(TimestampedModel):
 
         One that was set before the policy stays until somebody changes it.
         """
-        is_new = self._state.adding or "password" in self.changed_fields()
-        if not settings.PIN_STRICT or not self.password or not is_new:
+        if not settings.PIN_STRICT or not self.password:
+            return {}
+        if not self._state.adding and "password" not in self.changed_fields():
             return {}
         try:
             validators.validate_strict_pin(self.password, self.mailbox)
@@ -448,17 +476,17 @@ class SpoolOrderQuerySet(models.QuerySet["SpoolOrder"]):
 
     def open_for(self, pbxs: PbxQuerySet) -> SpoolOrderQuerySet:
         """Keep what one PBX, given as a query, has still to do."""
-        allowed = pbxs.serving(OuterRef("organization_id"))
-        confirmed = SpoolConfirmation.unscoped.filter(order=OuterRef("pk"), pbx__in=pbxs)
-        return self.filter(Exists(allowed), ~Exists(confirmed), withdrawn=None)
+        return self.filter(Exists(SpoolTask.unscoped.open_of(pbxs).filter(order=OuterRef("pk"))))
 
     def unfinished(self) -> SpoolOrderQuerySet:
-        """Keep what some PBX has still to do."""
-        serving = Pbx.unscoped.filter(is_active=True).serving(OuterRef("organization_id"))
-        confirmed = SpoolConfirmation.unscoped.filter(
-            order=OuterRef(OuterRef("pk")), pbx=OuterRef("pk")
-        )
-        return self.filter(Exists(serving.filter(~Exists(confirmed))), withdrawn=None)
+        """Keep what some enabled PBX has still to do."""
+        tasks = SpoolTask.unscoped.filter(confirmed=None, pbx__is_active=True)
+        return self.filter(Exists(tasks.filter(order=OuterRef("pk"))))
+
+    def finished(self) -> SpoolOrderQuerySet:
+        """Keep what no PBX has still to do, not even a disabled one."""
+        tasks = SpoolTask.unscoped.filter(confirmed=None)
+        return self.filter(~Exists(tasks.filter(order=OuterRef("pk"))))
 
     def touching(self, *names: tuple[str, int]) -> SpoolOrderQuerySet:
         """Keep what takes recordings from, or brings them to, one of these names."""
@@ -515,12 +543,12 @@ class SpoolOrder(models.Model):
                 name="spool_order_has_a_target_if_it_moves",
             ),
         )
+        # By the names that a box looks for, and by what staff search.
         indexes = (
-            models.Index(
-                fields=["context", "mailbox"],
-                name="spool_order_by_name",
-                condition=Q(withdrawn=None),
-            ),
+            models.Index(fields=["context", "mailbox"], name="spool_order_by_name"),
+            models.Index(fields=["to_context", "to_mailbox"], name="spool_order_by_target"),
+            models.Index(fields=["mailbox"], name="spool_order_by_number"),
+            models.Index(fields=["to_mailbox"], name="spool_order_by_target_number"),
             models.Index(fields=["voicemailbox_id"], name="spool_order_by_box"),
         )
 
@@ -528,21 +556,40 @@ class SpoolOrder(models.Model):
         return f"{self.kind} {self.mailbox}@{self.context}"
 
 
-class SpoolConfirmation(models.Model):
-    """That one PBX has carried out one order."""
+class SpoolTaskQuerySet(models.QuerySet["SpoolTask"]):
+    """Spool tasks by whose they are."""
 
-    order = models.ForeignKey(SpoolOrder, on_delete=models.CASCADE, related_name="confirmations")
-    pbx = models.ForeignKey(Pbx, on_delete=models.CASCADE, related_name="+")
-    created = models.DateTimeField(default=timezone.now)
+    def open_of(self, pbxs: PbxQuerySet) -> SpoolTaskQuerySet:
+        """Keep what one PBX, given as a query, has still to do."""
+        # Taken as one value, it lets PostgreSQL read its tasks in their order along an index.
+        return self.filter(pbx=pbxs.values("pk")[:1], confirmed=None)
 
-    unscoped: ClassVar[models.Manager[SpoolConfirmation]] = models.Manager()
-    objects: ClassVar[StaffManager[SpoolConfirmation]] = StaffManager()  # type: ignore[assignment]  # scoped
+
+class SpoolTask(models.Model):
+    """What one PBX has to do: an order, given while it may have had recordings to it.
+
+    An order is open for a PBX as long as its task is there and not confirmed.
+    """
+
+    order = models.ForeignKey(
+        SpoolOrder, on_delete=models.CASCADE, related_name="tasks", db_index=False
+    )
+    pbx = models.ForeignKey(Pbx, on_delete=models.CASCADE, related_name="+", db_index=False)
+    confirmed = models.DateTimeField(null=True)
+
+    unscoped: ClassVar[models.Manager[SpoolTask]] = models.Manager.from_queryset(
+        SpoolTaskQuerySet
+    )()
+    objects: ClassVar[StaffManager[SpoolTask]] = StaffManager()  # type: ignore[assignment]  # scoped
 
     class Meta:
         default_manager_name = "unscoped"
         constraints = (
-            models.UniqueConstraint(
-                fields=["order", "pbx"], name="unique_spool_confirmation_of_pbx"
+            models.UniqueConstraint(fields=["order", "pbx"], name="unique_spool_task_of_pbx"),
+        )
+        indexes = (
+            models.Index(
+                fields=["pbx", "order"], condition=Q(confirmed=None), name="spool_task_open"
             ),
         )
 

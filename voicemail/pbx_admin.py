@@ -16,8 +16,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from accounts.scoped_admin import ScopedAdmin
-from voicemail.asterisk.configuration import files
-from voicemail.models import Pbx, RefusedPin
+from voicemail import spool
+from voicemail.asterisk.configuration import PLACEHOLDER, files
+from voicemail.models import Pbx, RefusedPin, SpoolTask
 from voicemail.services import give_credential
 
 CREDENTIAL = "admin/voicemail/pbx/credential.html"
@@ -68,6 +69,16 @@ class PbxAdmin(ScopedAdmin[Pbx]):
             request.credential = give_credential(obj)  # type: ignore[attr-defined]  # shown below
         obj.save()
 
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Count what goes with PBXs: to list what they have to do might take very long."""
+        tasks = SpoolTask.objects.visible_to(request.user).filter(pbx__in=list(objs))
+        counts = {"PBXs": len(objs), "orders still open": tasks.filter(confirmed=None).count()}
+        return [str(pbx) for pbx in objs], counts, set(), []
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        spool.give_missed(form.instance)
+
     def response_add(
         self, request: HttpRequest, obj: Pbx, post_url_continue: str | None = None
     ) -> HttpResponse:
@@ -99,7 +110,7 @@ class PbxAdmin(ScopedAdmin[Pbx]):
             "opts": self.opts,
             "original": pbx,
             "credential": credential,
-            "files": files(url=url, name=pbx.name, credential=credential or "CREDENTIAL"),
+            "files": files(pbx, url=url, credential=credential or PLACEHOLDER),
         }
         # No cache keeps it: ``admin_view`` sees to that.
         return TemplateResponse(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.conf import settings
@@ -13,7 +14,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 from django.utils.text import slugify
 
-from accounts.history import because, record_change, record_event
+from accounts.history import because, record_change, record_deletions, record_event
 from accounts.integrity import reporting_taken
 from accounts.models import Channel, Organization, Status
 from accounts.services import RESTORED, as_in, editable_fields
@@ -88,18 +89,29 @@ def delete_voicemailbox(voicemailbox: Voicemailbox) -> None:
     voicemailbox.delete()
 
 
-def restore_voicemailbox(row: Any) -> Voicemailbox:
+def delete_voicemailboxes(boxes: Sequence[Voicemailbox], *, reason: str | None = None) -> None:
+    """Delete boxes like ``delete_voicemailbox``, at once; the history tells the reason."""
+    spool.order_removals(boxes)
+    record_deletions(boxes, reason=reason)
+    ids = [box.pk for box in boxes]
+    RefusedPin.unscoped.filter(voicemailbox__in=ids).delete()
+    rows = Voicemailbox.unscoped.filter(pk__in=ids)
+    # Otherwise each would be recorded again, by a statement of its own.
+    rows._raw_delete(rows.db)
+
+
+def restore_voicemailbox(row: Any, *, reason: str = RESTORED) -> Voicemailbox:
     """Bring a box back to the version in a row of its history, or back at all if it was deleted.
 
-    A deleted one returns with its id, number, address, PIN and Created. Raises ValidationError
-    where something stands in the way: a number or an address that is taken, an organization that
-    is gone, or recordings that a PBX has still to put away.
+    The history tells the reason. A deleted one returns with its id, number, address, PIN and
+    Created. Raises ValidationError where something stands in the way: a number or an address that
+    is taken, an organization that is gone, or recordings that a PBX has still to put away.
     """
     # Whoever restores the same box at the same time waits here.
     Organization.unscoped.select_for_update(no_key=True).filter(pk=row.organization_id).first()
     present = Voicemailbox.unscoped.select_for_update().filter(pk=row.id).first()
     box = former_voicemailbox(row, present)
-    box._change_reason = RESTORED  # type: ignore[attr-defined]  # simple-history's
+    box._change_reason = reason  # type: ignore[attr-defined]  # simple-history's
     if present is not None:
         edit_voicemailbox(box)
         return box
@@ -193,6 +205,28 @@ def give_credential(pbx: Pbx) -> str:
     credential = secrets.token_urlsafe(24)
     pbx.credential_digest = digest_of_credential(credential)
     return credential
+
+
+def add_pbx(pbx: Pbx, *, organizations: Iterable[Organization] = ()) -> str:
+    """Store a new PBX, limited to some organizations if it is so, and tell its credential.
+
+    Raises ValidationError.
+    """
+    credential = give_credential(pbx)
+    edit_pbx(pbx, organizations=organizations)
+    return credential
+
+
+def edit_pbx(pbx: Pbx, *, organizations: Iterable[Organization] | None = None) -> None:
+    """Store a PBX, and to which organizations it is limited, if they are given.
+
+    It gets the spool orders that it missed about those. Raises ValidationError.
+    """
+    pbx.full_clean()
+    pbx.save()
+    if organizations is not None:
+        pbx.organizations.set(organizations)
+    spool.give_missed(pbx)
 
 
 def pin_error(voicemailbox: Voicemailbox, pin: str) -> str:

@@ -6,16 +6,21 @@ Without them the next box of that name would play a stranger's messages
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import groupby, islice
+from operator import attrgetter
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from accounts.models import Organization
-from voicemail.models import Pbx, SpoolConfirmation, SpoolOrder, Voicemailbox
+from voicemail.models import Pbx, SpoolOrder, SpoolTask, Voicemailbox
+
+Row = TypeVar("Row")
 
 _AT_ONCE = 5000
 
@@ -26,18 +31,24 @@ STILL_AT_WORK = (
 
 def order_removal(voicemailbox: Voicemailbox) -> None:
     """Have the recordings of a box that is deleted removed."""
-    if settings.SPOOL_ORDERS:
-        context = voicemailbox.organization.domain
-        _order(voicemailbox, SpoolOrder.Kind.REMOVE, context, voicemailbox.mailbox).save()
+    order_removals([voicemailbox])
+
+
+def order_removals(boxes: Sequence[Voicemailbox]) -> None:
+    """Have the recordings of boxes that are deleted removed."""
+    if not settings.SPOOL_ORDERS:
+        return
+    prefetch_related_objects(boxes, "organization")
+    ordered = sorted(boxes, key=attrgetter("organization_id", "pk"))
+    for organization, some in groupby(ordered, key=attrgetter("organization")):
+        domain = organization.domain
+        give([_order(box, SpoolOrder.Kind.REMOVE, domain, box.mailbox) for box in some])
 
 
 def order_move(voicemailbox: Voicemailbox, *, mailbox: int) -> None:
     """Have the recordings of a box moved to its number, from the one that it had."""
     if settings.SPOOL_ORDERS:
-        context = voicemailbox.organization.domain
-        order = _order(voicemailbox, SpoolOrder.Kind.MOVE, context, mailbox)
-        order.to_context, order.to_mailbox = context, voicemailbox.mailbox
-        order.save()
+        _move(voicemailbox, voicemailbox.organization.domain, mailbox)
 
 
 def order_moves(organization: Organization, *, domain: str) -> None:
@@ -49,7 +60,32 @@ def order_moves(organization: Organization, *, domain: str) -> None:
         orders = [_order(box, SpoolOrder.Kind.MOVE, domain, box.mailbox) for box in some]
         for order in orders:
             order.to_context, order.to_mailbox = organization.domain, order.mailbox
-        SpoolOrder.unscoped.bulk_create(orders)
+        give(orders)
+
+
+def give(orders: Sequence[SpoolOrder]) -> None:
+    """Store orders about one organization, with a task for each PBX that may ask for it.
+
+    A disabled PBX gets them too: its recordings are there when it is enabled again.
+    """
+    pbxs = list(Pbx.unscoped.serving(orders[0].organization_id).distinct())
+    SpoolOrder.unscoped.bulk_create(orders)
+    tasks = (SpoolTask(order=order, pbx=pbx) for order in orders for pbx in pbxs)
+    for some in _in_batches(tasks):
+        SpoolTask.unscoped.bulk_create(some)
+
+
+def give_missed(pbx: Pbx) -> None:
+    """Give a PBX the orders that it missed about organizations which it may ask for by now.
+
+    It has none of those from before it was added: nothing can have been recorded on it then.
+    """
+    missed = SpoolOrder.unscoped.filter(created__gte=pbx.created, withdrawn=None)
+    if pbx.is_limited:
+        missed = missed.filter(organization_id__in=pbx.organizations.values("pk"))
+    missed = missed.exclude(pk__in=SpoolTask.unscoped.filter(pbx=pbx).values("order"))
+    for some in _in_batches(missed.order_by("id").iterator(chunk_size=_AT_ONCE)):
+        SpoolTask.unscoped.bulk_create(SpoolTask(order=order, pbx=pbx) for order in some)
 
 
 def follow_renaming(*, organization: Organization, domain: str, **kwargs: Any) -> None:
@@ -74,20 +110,79 @@ def withdraw_removal(voicemailbox: Voicemailbox) -> None:
         raise ValidationError(STILL_AT_WORK, code="spool")
     removal.withdrawn = timezone.now()
     removal.save(update_fields=["withdrawn"])
+    removal.tasks.filter(confirmed=None).delete()
     if present != (removal.context, removal.mailbox):
-        order = _order(voicemailbox, SpoolOrder.Kind.MOVE, removal.context, removal.mailbox)
-        order.to_context, order.to_mailbox = present
-        order.save()
+        _move(voicemailbox, removal.context, removal.mailbox)
 
 
 def confirm(pbx: Pbx, numbers: Iterable[int]) -> int:
     """Note that a PBX has carried out orders of its own; count those that were open."""
-    pbxs = Pbx.unscoped.filter(pk=pbx.pk)
-    orders = SpoolOrder.unscoped.open_for(pbxs).filter(pk__in=list(numbers))
-    made = SpoolConfirmation.unscoped.bulk_create(
-        [SpoolConfirmation(order=order, pbx=pbx) for order in orders], ignore_conflicts=True
+    tasks = SpoolTask.unscoped.filter(pbx=pbx, order__in=list(numbers), confirmed=None)
+    return tasks.update(confirmed=timezone.now())
+
+
+def purge_orders(*, before: datetime, batch: int, dry_run: bool = False) -> int:
+    """Delete the orders from before a time that no PBX has still to carry out, and count them.
+
+    Each batch is a transaction of its own, so that others are not kept waiting.
+    """
+    old = SpoolOrder.unscoped.filter(created__lt=before).order_by("id")
+    if dry_run:
+        return old.finished().count()
+    count = last = 0
+    while ids := list(old.filter(pk__gt=last).values_list("pk", flat=True)[:batch]):
+        # Asked for these alone, PostgreSQL does not go through the tasks of all orders.
+        _, kinds = SpoolOrder.unscoped.finished().filter(pk__in=ids).delete()
+        count, last = count + kinds.get(SpoolOrder._meta.label, 0), ids[-1]
+    return count
+
+
+# What is told of the recordings of others
+
+
+def delayed_among(boxes: Collection[Voicemailbox]) -> set[int]:
+    """Tell which of these boxes some PBX does not serve yet, by their ids."""
+    if not settings.SPOOL_ORDERS or not boxes:
+        return set()
+    delayed = Voicemailbox.unscoped.delayed().filter(pk__in=[box.pk for box in boxes])
+    return set(delayed.values_list("pk", flat=True))
+
+
+def pbxs_to_wait_for(voicemailbox: Voicemailbox) -> list[str]:
+    """Name the PBXs that do not serve a box until recordings of others are out of its way."""
+    if not delayed_among([voicemailbox]):
+        return []
+    organization = voicemailbox.organization
+    orders = SpoolOrder.unscoped.in_the_way_of(
+        voicemailbox.pk, organization.domain, voicemailbox.mailbox
     )
-    return len(made)
+    tasks = SpoolTask.unscoped.filter(confirmed=None, order__in=orders.values("pk"))
+    pbxs = Pbx.unscoped.filter(is_active=True, pk__in=tasks.values("pbx"))
+    return list(pbxs.serving(organization.pk).values_list("name", flat=True).distinct())
+
+
+def may_play_others(voicemailbox: Voicemailbox) -> bool:
+    """Tell whether a PBX may have recordings of others under the name of a box, and play them.
+
+    That is so without orders, where another box had the number before: in the organization, or in
+    one that had its domain.
+    """
+    if settings.SPOOL_ORDERS or not Pbx.unscoped.exists():
+        return False
+    organization = voicemailbox.organization
+    of_domain = Organization.history.filter(domain=organization.domain).values_list("id", flat=True)
+    organizations = {organization.pk, *of_domain.distinct()}
+    had = Voicemailbox.history.filter(
+        organization__in=organizations, mailbox=voicemailbox.mailbox
+    ).exclude(id=voicemailbox.pk)
+    return bool(had.exists())
+
+
+def _move(voicemailbox: Voicemailbox, context: str, mailbox: int) -> None:
+    """Have the recordings of a box moved to its name, from the one that it had."""
+    order = _order(voicemailbox, SpoolOrder.Kind.MOVE, context, mailbox)
+    order.to_context, order.to_mailbox = voicemailbox.organization.domain, voicemailbox.mailbox
+    give([order])
 
 
 def _order(voicemailbox: Voicemailbox, kind: str, context: str, mailbox: int) -> SpoolOrder:
@@ -101,7 +196,7 @@ def _order(voicemailbox: Voicemailbox, kind: str, context: str, mailbox: int) ->
     )
 
 
-def _in_batches(boxes: Iterable[Voicemailbox]) -> Iterator[list[Voicemailbox]]:
-    following = iter(boxes)
+def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    following = iter(rows)
     while some := list(islice(following, _AT_ONCE)):
         yield some

@@ -27,6 +27,7 @@ PARTS = {
     "Account": "Contacts, balance and credit.",
     "RefusedPin": "PINs that callers set by phone and that the rules forbid.",
     "Pbx": "Which Asterisk may ask for mailboxes, and its files.",
+    "SpoolOrder": "What PBXs have to do with recordings whose mailbox is gone or moved.",
     "AccessAttempt": "Wrong passwords, counted until a user is locked.",
     "AccessFailureLog": "Wrong passwords, one by one.",
 }

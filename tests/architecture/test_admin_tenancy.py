@@ -26,9 +26,9 @@ from accounts.models import Account, Change, Organization, Role, Session, User
 from tests.admin_pages import client_of, fill_in, notes_of, run_action, url_of
 from tests.api import ApiClient
 from tests.asterisk.pbx import make_pbx
-from tests.factories import PASSWORD, make_user, make_voicemailbox
-from voicemail.models import Pbx, RefusedPin, Voicemailbox
-from voicemail.services import change_pin_by_phone
+from tests.factories import PASSWORD, arranging, make_user, make_voicemailbox
+from voicemail.models import Pbx, RefusedPin, SpoolOrder, Voicemailbox
+from voicemail.services import change_pin_by_phone, delete_voicemailbox
 
 MISSING = 10**12
 LOGIN = "/admin/login/"
@@ -74,7 +74,7 @@ FORGED = {
 }
 
 MODELS: list[Any] = sorted(admin.site._registry, key=lambda model: model._meta.label)
-FOR_STAFF = (AccessAttempt, AccessFailureLog, Pbx)
+FOR_STAFF = (AccessAttempt, AccessFailureLog, Pbx, SpoolOrder)
 OURS = [model for model in MODELS if model not in FOR_STAFF]
 
 
@@ -98,6 +98,7 @@ def world(
     other_organization: Organization,
     as_alice: ApiClient,
     as_charlie: ApiClient,
+    settings: Any,
 ) -> World:
     """Arrange a row of every model in both accounts, and what staff did to them."""
     box = make_voicemailbox(organization, fullname="Joe Smith", password="8675309")
@@ -111,6 +112,10 @@ def world(
         mwi="phone@globex.example.com",
     )
     make_pbx("mallory-pbx")
+    settings.SPOOL_ORDERS = True
+    for former in map(make_voicemailbox, (organization, other_organization)):
+        with arranging():
+            delete_voicemailbox(former)
     for each_box in (box, box_there):
         change_pin_by_phone(each_box, "0", pbx="pbx")
     operator = make_user("operator9", Role.SYSTEM_ADMIN)
@@ -134,6 +139,7 @@ def _rows_of(user: User, organization: Organization, box: Voicemailbox) -> dict[
         Voicemailbox: box,
         RefusedPin: box.refused_pins.get(),
         Pbx: Pbx.unscoped.get(),
+        SpoolOrder: SpoolOrder.unscoped.get(account=organization.account_id),
     }
     return rows | {model: model.objects.first() for model in (AccessAttempt, AccessFailureLog)}
 

@@ -56,6 +56,9 @@ ALLOWED = {
     "accounts/history.py record_event instance._meta.model.history": (
         "It writes a row about the object in hand, and reads none."
     ),
+    "accounts/history.py record_deletions objects[0]._meta.model.history": (
+        "It writes rows about the objects in hand, and reads none."
+    ),
     "accounts/passwords.py SetPassword._holder User.unscoped": (
         "It locks the user whom the link that was opened names, and who proves so by its token."
     ),
@@ -74,14 +77,44 @@ ALLOWED = {
     "accounts/services.py purge_changes Change.unscoped": (
         "Old history is deleted by age from a command, for all accounts alike."
     ),
+    "accounts/services.py purge_sessions Session.unscoped": (
+        "What has ended opens nothing any more, and is deleted for all accounts alike."
+    ),
     "accounts/services.py touch_session Session.unscoped": (
         "It writes the time of use to the caller's own session, which is in hand."
+    ),
+    "accounts/undo.py _delete_user Account.history": (
+        "It asks whether the user in hand came with the account, and tells nobody."
     ),
     "accounts/versions.py is_by_staff User.history": (
         "Changes within the scope are compared with these ids in the database; none comes out."
     ),
     "accounts/versions.py rows_visible_to model.history": (
         "This is the one way to history rows: it narrows them to what the viewer may see."
+    ),
+    "voicemail/bulk/checking.py Checker._boxes Voicemailbox.unscoped": (
+        "The boxes are narrowed to the organizations that the import was given."
+    ),
+    "voicemail/bulk/checking.py _ids_of connection.cursor": (
+        "It finds ids by numbers within organizations that were looked up in the import's scope."
+    ),
+    "voicemail/bulk/exports.py record_pins_shown Voicemailbox.history": (
+        "It takes the name of the history's table, and reads no rows of it."
+    ),
+    "voicemail/bulk/exports.py record_pins_shown connection.cursor": (
+        "It writes history of the boxes in hand, as many as there are, in one statement."
+    ),
+    "voicemail/bulk/staging.py  Voicemailbox.history": (
+        "It takes the name of the history's table, and reads no rows of it."
+    ),
+    "voicemail/bulk/staging.py _execute connection.cursor": (
+        "It writes rows that were judged in the import's scope, and their history."
+    ),
+    "voicemail/bulk/staging.py _fill connection.cursor": (
+        "It copies rows into a temporary table, which the services could not do as fast."
+    ),
+    "voicemail/bulk/staging.py _rows connection.cursor": (
+        "It counts rows of an import's temporary table, and those boxes that they are about."
     ),
     "voicemail/demonstration.py _facts Organization.unscoped": (
         "A command writes down what each login of the demonstration sees, narrowed to its account."
@@ -95,6 +128,15 @@ ALLOWED = {
     "voicemail/demonstration.py _organizations Organization.unscoped": (
         "A command looks for the demonstration's own organizations by their fixed domains."
     ),
+    "voicemail/demonstration.py _write_boxes Voicemailbox.history": (
+        "It takes the name of the history's table, and no rows of it."
+    ),
+    "voicemail/demonstration.py _write_boxes connection.cursor": (
+        "It writes the demonstration's own boxes, and reads none but these."
+    ),
+    "voicemail/demonstration.py are_there_many Organization.unscoped": (
+        "A command looks for one of the demonstration's own organizations by its fixed domain."
+    ),
     "voicemail/demonstration.py is_in_use Account.unscoped": (
         "A command asks whether there is any account but the demonstration's, and shows none."
     ),
@@ -104,11 +146,25 @@ ALLOWED = {
     "voicemail/migrations/0002_search.py make connection.cursor": (
         "It makes an extension of PostgreSQL's in a migration, and reads no rows."
     ),
+    "voicemail/migrations/0005_spool_tasks.py drop_open_tasks "
+    "apps.get_model('voicemail', 'SpoolTask')._default_manager": (
+        "A migration goes back for the whole database, and no caller is told anything."
+    ),
+    "voicemail/migrations/0005_spool_tasks.py give_open_orders "
+    "apps.get_model('voicemail', name)._default_manager": (
+        "A migration moves the whole database, and no caller is told anything."
+    ),
     "voicemail/models.py Voicemailbox.taken_errors Voicemailbox.unscoped": (
         "A number is unique within the box's own organization, whoever asks, and no row is read."
     ),
     "voicemail/services.py _is_last_pin Voicemailbox.history": (
         "It compares the PINs of one box, whose history row is in hand, and tells only the answer."
+    ),
+    "voicemail/services.py delete_voicemailboxes RefusedPin.unscoped": (
+        "It deletes what is noted of the boxes in hand."
+    ),
+    "voicemail/services.py delete_voicemailboxes Voicemailbox.unscoped": (
+        "It deletes the boxes in hand."
     ),
     "voicemail/services.py former_voicemailbox Organization.unscoped": (
         "It asks whether the organization of the history row in hand still exists in its account."
@@ -129,32 +185,77 @@ ALLOWED = {
         "The PBX is found by the digest of a secret, and it alone tells who asks."
     ),
     "voicemail/asterisk/views.py SpoolOrdersView.answer SpoolOrder.unscoped": (
-        "The orders are narrowed to the PBX that asks."
+        "The orders are those of the tasks of the PBX that asks."
     ),
-    "voicemail/management/commands/asterisk_files.py Command.handle Pbx.unscoped": (
-        "An operator at a shell is the provider's, as every PBX is."
+    "voicemail/asterisk/views.py SpoolOrdersView.answer SpoolTask.unscoped": (
+        "The tasks are narrowed to the PBX that asks."
     ),
-    "voicemail/models.py SpoolOrderQuerySet.open_for SpoolConfirmation.unscoped": (
-        "Confirmations are compared in the database with orders in hand; none comes out."
+    "voicemail/models.py SpoolOrderQuerySet.finished SpoolTask.unscoped": (
+        "Tasks are compared in the database with orders in hand; none comes out."
     ),
-    "voicemail/models.py SpoolOrderQuerySet.unfinished Pbx.unscoped": (
-        "PBXs are compared in the database with orders in hand; none comes out."
+    "voicemail/models.py SpoolOrderQuerySet.open_for SpoolTask.unscoped": (
+        "Tasks are compared in the database with orders in hand; none comes out."
     ),
-    "voicemail/models.py SpoolOrderQuerySet.unfinished SpoolConfirmation.unscoped": (
-        "Confirmations are compared in the database with orders in hand; none comes out."
+    "voicemail/models.py SpoolOrderQuerySet.unfinished SpoolTask.unscoped": (
+        "Tasks are compared in the database with orders in hand; none comes out."
+    ),
+    "voicemail/models.py VoicemailboxQuerySet.delayed Pbx.unscoped": (
+        "PBXs are compared in the database with boxes in hand; none comes out."
+    ),
+    "voicemail/models.py VoicemailboxQuerySet.delayed SpoolOrder.unscoped": (
+        "Orders are compared in the database with boxes in hand; none comes out."
+    ),
+    "voicemail/models.py VoicemailboxQuerySet.delayed SpoolTask.unscoped": (
+        "Tasks are compared in the database with boxes in hand; none comes out."
     ),
     "voicemail/services.py change_pin_by_phone RefusedPin.unscoped": (
         "It stores a refusal for the account of the box in hand."
     ),
-    "voicemail/spool.py confirm Pbx.unscoped": ("It reads the PBX in hand as a query."),
-    "voicemail/spool.py confirm SpoolConfirmation.unscoped": (
-        "It stores what the PBX in hand has done."
+    "voicemail/spool.py confirm SpoolTask.unscoped": ("It marks the tasks of the PBX in hand."),
+    "voicemail/spool.py delayed_among Voicemailbox.unscoped": (
+        "It narrows the boxes in hand, and gives their ids alone."
     ),
-    "voicemail/spool.py confirm SpoolOrder.unscoped": (
-        "The orders are narrowed to the PBX in hand."
+    "voicemail/spool.py give Pbx.unscoped": (
+        "The service tells every PBX that serves the organization in hand, and names none."
     ),
-    "voicemail/spool.py order_moves SpoolOrder.unscoped": (
-        "It stores orders about the boxes of the organization in hand."
+    "voicemail/spool.py give SpoolOrder.unscoped": (
+        "It stores orders about boxes that its caller has in hand."
+    ),
+    "voicemail/spool.py give SpoolTask.unscoped": ("It stores the tasks of the orders in hand."),
+    "voicemail/spool.py give_missed SpoolOrder.unscoped": (
+        "The orders are narrowed to what the PBX in hand may ask for, and none is given out."
+    ),
+    "voicemail/spool.py give_missed SpoolTask.unscoped": ("It stores tasks of the PBX in hand."),
+    "voicemail/spool.py may_play_others Organization.history": (
+        "A domain may have been another account's; only whether a box had the number is told."
+    ),
+    "voicemail/spool.py may_play_others Pbx.unscoped": ("It tells only whether there is any PBX."),
+    "voicemail/spool.py may_play_others Voicemailbox.history": (
+        "It tells only whether another box had the number of the box in hand."
+    ),
+    "voicemail/spool.py pbxs_to_wait_for Pbx.unscoped": (
+        "The PBXs are those that serve the box in hand, and the form names them to staff alone."
+    ),
+    "voicemail/spool.py pbxs_to_wait_for SpoolOrder.unscoped": (
+        "Orders are compared in the database with the box in hand; none comes out."
+    ),
+    "voicemail/spool.py pbxs_to_wait_for SpoolTask.unscoped": (
+        "Tasks are compared in the database with the box in hand; none comes out."
+    ),
+    "voicemail/spool.py purge_orders SpoolOrder.unscoped": (
+        "A command deletes what is old and done, whosever it is, and shows none of it."
+    ),
+    "voicemail/verification.py _names_in_place connection.cursor": (
+        "It reads the names of constraints and indexes from the catalogue, and no account's rows."
+    ),
+    "voicemail/verification.py _orphans_by target._base_manager": (
+        "Rows in hand are compared with their parents in the database; none of these comes out."
+    ),
+    "voicemail/verification.py _postgresql_findings connection.cursor": (
+        "It reads the names of indexes from the catalogue, and no account's rows."
+    ),
+    "voicemail/verification.py _stale_orders SpoolTask.unscoped": (
+        "The tasks are narrowed to the orders in hand, for an operator at a shell."
     ),
     "voicemail/spool.py withdraw_removal SpoolOrder.unscoped": (
         "It reads the orders about the names of the box in hand, and gives none out."

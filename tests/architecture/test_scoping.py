@@ -22,7 +22,7 @@ from accounts.services import set_active
 from tests.api import ApiClient
 from tests.asterisk.pbx import make_pbx
 from tests.factories import arranging, make_user, make_voicemailbox
-from voicemail.models import Pbx, SpoolConfirmation, SpoolOrder, Voicemailbox
+from voicemail.models import Pbx, SpoolOrder, SpoolTask, Voicemailbox
 from voicemail.services import change_pin_by_phone, delete_voicemailbox
 from voicemail.spool import confirm
 
@@ -54,7 +54,7 @@ def account_of(row: Any) -> int | None:
     """Give the id of the account that a row belongs to; the provider's own rows have none."""
     if isinstance(row, Account):
         return row.pk
-    if isinstance(row, Pbx | SpoolConfirmation):
+    if isinstance(row, Pbx | SpoolTask):
         return None
     found: int | None = row.account_id if hasattr(row, "account_id") else row.user.account_id
     return found

@@ -11,38 +11,35 @@ from django.core.exceptions import ValidationError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from accounts.models import Organization
+from accounts.services import edit_organization
 from accounts.validators import validate_domain, validate_email
-from tests.asterisk.pbx import Heard, read_record
-from tests.texts import EMAILS, HOSTS, PINS
-from voicemail.asterisk import wire
-from voicemail.asterisk.mapping import record
-from voicemail.validators import validate_pin
+from tests.asterisk.pbx import Asterisk, Heard, make_pbx
+from tests.factories import arranging, make_voicemailbox
+from tests.texts import EMAILS, HOSTS, PINS, on_one_row
+from voicemail.asterisk import mapping
+from voicemail.models import NotifyEmail, NotifyPager, Timezone, Voicemailbox
+from voicemail.services import edit_voicemailbox
+from voicemail.validators import FULLNAME_MAX_LENGTH, validate_pin
 
-ROW: dict[str, Any] = {
-    "id": 61,
-    "mailbox": 7011,
-    "password": "0042",
-    "fullname": "Joe Smith",
-    "timezone": "us_eastern",
-    "organization__domain": "acme.example.com",
-    "say_caller_id": False,
-    "say_duration": False,
-    "say_datetime": False,
-    "notify_email": "no",
-    "email": "joe@example.com",
-    "notify_pager": "no",
-    "pager": "pager@example.com",
-}
+EMAIL = "joe@example.com"
+PAGER = "pager@example.com"
 
 FLAGS = [False, True]
-COMBINATIONS = list(
-    product(
-        ["no", "yes", "attach", "delete"],
-        ["no", "yes"],
-        *[FLAGS] * 3,
-        ["us_eastern", "us_central", "us_mountain", "us_pacific"],
-    )
+COMBINATIONS: list[Any] = list(
+    product(NotifyEmail.values, NotifyPager.values, *[FLAGS] * 3, Timezone.values)
 )
+
+
+@pytest.fixture
+def asterisk(db: None) -> Asterisk:
+    pbx, credential = make_pbx()
+    return Asterisk(pbx.name, credential)
+
+
+@pytest.fixture
+def box(organization: Organization) -> Voicemailbox:
+    return make_voicemailbox(organization, mailbox=7011, password="0042", email=EMAIL, pager=PAGER)
 
 
 def admitted_by(validate: Callable[[str], None]) -> Callable[[str], bool]:
@@ -58,35 +55,39 @@ def admitted_by(validate: Callable[[str], None]) -> Callable[[str], bool]:
     return is_admitted
 
 
-def read_back(**values: Any) -> dict[str, str]:
-    """Give what Asterisk reads of a row."""
-    found = read_record(wire.line(record(ROW | values)).encode())
+def read_back(asterisk: Asterisk, box: Voicemailbox, **values: Any) -> dict[str, str]:
+    """Store values of a box as every surface does, and give what Asterisk reads then."""
+    for name, value in values.items():
+        setattr(box, name, value)
+    box.full_clean()
+    with arranging():
+        edit_voicemailbox(box)
+    found = asterisk.single(mailbox=str(box.mailbox), context=box.organization.domain)
     assert found is not None
     return found
 
 
-@pytest.mark.parametrize(
-    ("email", "pager", "caller", "duration", "time", "zone"), COMBINATIONS, ids=str
-)
-def test_every_combination_of_options_is_heard_as_it_was_chosen(
+def chosen(
     email: str, pager: str, caller: bool, duration: bool, time: bool, zone: str
-) -> None:
-    heard = Heard.of(
-        read_back(
-            notify_email=email,
-            notify_pager=pager,
-            say_caller_id=caller,
-            say_duration=duration,
-            say_datetime=time,
-            timezone=zone,
-        )
-    )
+) -> dict[str, Any]:
+    """Give the columns of a combination of options."""
+    return {
+        "notify_email": email,
+        "notify_pager": pager,
+        "say_caller_id": caller,
+        "say_duration": duration,
+        "say_datetime": time,
+        "timezone": zone,
+    }
 
-    assert heard == Heard(
-        mails_to="" if email == "no" else "joe@example.com",
+
+def meant(email: str, pager: str, caller: bool, duration: bool, time: bool, zone: str) -> Heard:
+    """Give what a combination of options promises."""
+    return Heard(
+        mails_to="" if email == "no" else EMAIL,
         attaches=email in ("attach", "delete"),
         deletes=email == "delete",
-        pages="pager@example.com" if pager == "yes" else "",
+        pages=PAGER if pager == "yes" else "",
         says_caller=caller,
         says_duration_of_a_short_message=duration,
         says_time=time,
@@ -94,24 +95,40 @@ def test_every_combination_of_options_is_heard_as_it_was_chosen(
     )
 
 
-def test_a_box_is_known_by_its_number_context_and_id() -> None:
-    found = read_back()
+def test_every_combination_of_options_is_heard_as_it_was_chosen(
+    asterisk: Asterisk, box: Voicemailbox
+) -> None:
+    assert len(COMBINATIONS) == 4 * 2 * 8 * 4
+    for options in COMBINATIONS:
+        heard = Heard.of(read_back(asterisk, box, **chosen(*options)))
+
+        assert heard == meant(*options), options
+
+
+def test_a_box_is_known_by_its_number_context_and_id(asterisk: Asterisk, box: Voicemailbox) -> None:
+    found = read_back(asterisk, box)
 
     assert (found["mailbox"], found["context"], found["uniqueid"]) == (
         "7011",
         "acme.example.com",
-        "61",
+        str(box.pk),
     )
 
 
-def test_a_pin_keeps_its_leading_zeros() -> None:
-    assert read_back()["password"] == "0042"
+def test_a_pin_keeps_its_leading_zeros(asterisk: Asterisk, box: Voicemailbox) -> None:
+    assert read_back(asterisk, box)["password"] == "0042"
 
 
 def test_a_message_is_not_deleted_where_no_mail_has_an_address() -> None:
-    heard = Heard.of(read_back(notify_email="delete", email=""))
+    columns = mapping.record(row(notify_email="delete", email=""))
+    heard = Heard.of({name: value for name, value in columns.items() if value})
 
     assert (heard.mails_to, heard.attaches, heard.deletes) == ("", False, False)
+
+
+def row(**values: Any) -> dict[str, Any]:
+    """Give the columns of a box; the database would refuse some of their values."""
+    return dict.fromkeys(mapping.COLUMNS, "") | values
 
 
 @pytest.mark.parametrize(
@@ -124,36 +141,45 @@ def test_a_message_is_not_deleted_where_no_mail_has_an_address() -> None:
         ("Sales & Support + 50% = x; y", "Sales & Support + 50% = x; y"),
     ],
 )
-def test_a_full_name_is_cut_to_79_bytes_between_characters(fullname: str, read: str) -> None:
-    assert read_back(fullname=fullname)["fullname"] == read
+def test_a_full_name_is_cut_to_79_bytes_between_characters(
+    asterisk: Asterisk, box: Voicemailbox, fullname: str, read: str
+) -> None:
+    assert read_back(asterisk, box, fullname=fullname)["fullname"] == read
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+FULLNAMES = st.text(
+    st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]),
+    min_size=1,
+    max_size=FULLNAME_MAX_LENGTH,
+).filter(admitted_by(Voicemailbox._meta.get_field("fullname").run_validators))
+
+
+@settings(on_one_row, suppress_health_check=list(HealthCheck))
 @given(
-    fullname=st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
-    .map(str.strip)
-    .filter(bool),
+    fullname=FULLNAMES.map(str.strip).filter(bool),
     email=EMAILS.filter(admitted_by(validate_email)),
-    pager=EMAILS.filter(admitted_by(validate_email)),
+    pager=EMAILS.filter(admitted_by(Voicemailbox._meta.get_field("pager").run_validators)),
     pin=PINS.filter(admitted_by(validate_pin)),
     domain=HOSTS.filter(admitted_by(validate_domain)),
 )
 def test_whatever_the_rules_admit_is_read_back(
-    fullname: str, email: str, pager: str, pin: str, domain: str
+    asterisk: Asterisk,
+    box: Voicemailbox,
+    fullname: str,
+    email: str,
+    pager: str,
+    pin: str,
+    domain: str,
 ) -> None:
-    found = read_back(
-        fullname=fullname,
-        email=email,
-        notify_email="yes",
-        pager=pager,
-        notify_pager="yes",
-        password=pin,
-        organization__domain=domain,
-    )
+    box.organization.domain = domain
+    with arranging():
+        edit_organization(box.organization)
+    written = {"fullname": fullname, "email": email, "pager": pager, "password": pin}
+    found = read_back(asterisk, box, notify_email="yes", notify_pager="yes", **written)
+    stored = Voicemailbox.unscoped.values("email", "pager", "password").get()
 
-    assert found["email"] == email
-    assert found["pager"] == pager
-    assert found["password"] == pin
-    assert found["context"] == domain
+    assert {name: found[name] for name in stored} == stored
+    assert (found["email"], found["pager"], found["password"]) == (email, pager, pin)
+    assert found["context"] == Organization.unscoped.get().domain == domain.lower()
     assert fullname.startswith(found["fullname"])
     assert len(found["fullname"].encode()) > min(len(fullname.encode()), 79) - 4

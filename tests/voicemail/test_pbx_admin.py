@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from accounts.models import Organization, User
 from tests.admin_pages import client_of
 from tests.asterisk.pbx import Asterisk, make_pbx
-from tests.factories import make_voicemailbox
-from voicemail.models import Pbx
-from voicemail.services import digest_of_credential
+from tests.factories import arranging, make_organization, make_voicemailbox
+from voicemail.models import Pbx, SpoolOrder, SpoolTask
+from voicemail.services import delete_voicemailbox, digest_of_credential
+from voicemail.spool import confirm
 
 LIST = "/admin/voicemail/pbx/"
 
@@ -102,3 +104,38 @@ def test_an_accounts_admin_sees_no_pbx(alice: User, path: str) -> None:
 
     assert client_of(alice).post(f"{LIST}{path}", {"name": "x"}).status_code in (302, 403)
     assert Pbx.unscoped.count() == 1
+
+
+def test_before_deleting_a_pbx_its_open_orders_are_counted_and_none_is_listed(
+    staff: User, organization: Organization, settings: Any
+) -> None:
+    settings.SPOOL_ORDERS = True
+    pbx, _ = make_pbx()
+    for mailbox in (1001, 1002, 1003):
+        with arranging():
+            delete_voicemailbox(make_voicemailbox(organization, mailbox=mailbox))
+    confirm(pbx, [SpoolOrder.unscoped.latest("id").pk])
+    page = client_of(staff).get(f"{LIST}{pbx.pk}/delete/").content.decode()
+
+    assert "<li>Orders still open: 2</li>" in page
+    assert "1001" not in page
+    client_of(staff).post(f"{LIST}{pbx.pk}/delete/", {"post": "yes"})
+    assert not Pbx.unscoped.exists()
+    assert not SpoolTask.unscoped.exists()
+
+
+def test_a_pbx_that_gets_an_organization_in_the_admin_gets_what_it_missed(
+    staff: User, organization: Organization, settings: Any
+) -> None:
+    settings.SPOOL_ORDERS = True
+    pbx, _ = make_pbx(organizations=[make_organization(organization.account)])
+    with arranging():
+        delete_voicemailbox(make_voicemailbox(organization))
+    assert not SpoolTask.unscoped.exists()
+
+    values = {"name": "pbx1", "is_active": "on", "is_limited": "on"}
+    page = client_of(staff).post(
+        f"{LIST}{pbx.pk}/change/", values | {"organizations": [organization.pk]}
+    )
+    assert page.status_code == 302
+    assert SpoolTask.unscoped.get().pbx == pbx

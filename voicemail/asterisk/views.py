@@ -26,7 +26,7 @@ from voicemail.asterisk import credentials, wire
 from voicemail.asterisk.boxes import at_number, boxes_for, find_row, in_context
 from voicemail.asterisk.credentials import Credentials
 from voicemail.asterisk.mapping import COLUMNS, record
-from voicemail.models import SpoolOrder
+from voicemail.models import SpoolOrder, SpoolTask
 from voicemail.services import change_pin_by_phone, pin_error
 
 logger = logging.getLogger(__name__)
@@ -149,7 +149,9 @@ class SpoolOrdersView(AsteriskView):
     """
 
     def answer(self, presented: Credentials, keys: dict[str, str]) -> str:
-        orders = SpoolOrder.unscoped.open_for(presented.pbxs).order_by("id")[:ORDERS_AT_ONCE]
+        tasks = SpoolTask.unscoped.open_of(presented.pbxs).order_by("order_id")
+        first = tasks.values("order")[:ORDERS_AT_ONCE]
+        orders = SpoolOrder.unscoped.filter(pk__in=first).order_by("id")
         return "".join(f"{spool_line(order)}\n" for order in orders)
 
 

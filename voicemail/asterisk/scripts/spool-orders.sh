@@ -21,6 +21,12 @@ fail() {
     exit 1
 }
 
+# One run at a time: a late one would carry out a move again that the other had confirmed, and take
+# the messages of the next box of that name. The lock ends with the run, whatever ends it.
+command -v flock >/dev/null || fail "flock is missing; util-linux has it"
+exec 9<"$credential_file"
+flock -n 9 || exit 0
+
 # The credential goes by standard input: arguments are seen by every user of the machine.
 ask() {
     printf 'header = "Authorization: Bearer %s"\n' "$(cat "$credential_file")" |
@@ -42,6 +48,14 @@ check_path() {
         [ ! -L "$part" ] || fail "order $number: a symbolic link: $part"
         [ ! -e "$part" ] || [ -d "$part" ] || fail "order $number: no directory: $part"
     done
+}
+
+# A message that is being recorded lies in tmp; at its end Asterisk takes it to the folder that it
+# found at the start. The file grows every few seconds, so an older one is of a call that failed.
+check_quiet() {
+    [ -d "$1/tmp" ] && [ ! -L "$1/tmp" ] || return 0
+    recording=$(find "$1/tmp" -type f -mmin -2)
+    [ -z "$recording" ] || fail "order $number: a message is being recorded: $1"
 }
 
 # As Asterisk locks: a link named .lock in the directory. Whatever ends the run, no lock stays.
@@ -217,6 +231,7 @@ while read -r number kind context mailbox before to_context to_mailbox; do
     check_name "$context" "$mailbox"
     check_path "$context" "$mailbox"
     from=$spool/$context/$mailbox
+    check_quiet "$from"
     case $kind in
         remove)
             remove_recordings
