@@ -23,7 +23,7 @@ WITHOUT_SETTINGS := env $(addprefix -u ,$(SETTINGS))
 PYTEST := $(PYTHON) -m pytest
 SELECT ?= --numprocesses auto --maxprocesses 4
 
-.PHONY: help run test journeys screenshots bench on-sqlite on-postgresql lint imports types format docs check clean
+.PHONY: help run test journeys asterisk screenshots bench bench-webapi bench-admin on-sqlite on-postgresql lint imports types format docs check clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -41,12 +41,22 @@ test: ## run the tests on SQLite, and on PostgreSQL where it is reachable
 journeys: ## run the slow tests through a running service, on both databases
 	@$(MAKE) on-sqlite on-postgresql SELECT='-m journey'
 
+# Not in .ci/run: Debian's stable release has no Asterisk. Most of the time is waiting, hence four.
+asterisk: $(VENV)/.installed-dev ## call through a real Asterisk; ASTERISK, ASTERISK_ROOT tell where
+	@$(WITHOUT_SETTINGS) $(PYTEST) -m asterisk --numprocesses 4 tests/asterisk/test_real_asterisk.py
+
 screenshots: $(VENV)/.installed-dev ## take pictures of every page, and those of the guide
 	@$(WITHOUT_SETTINGS) $(PYTEST) -m journey --numprocesses auto --maxprocesses 4 tests/browser/screenshots.py
 	@echo "The pages are in var/screenshots, the guide's pictures in docs/images."
 
-bench: $(VENV)/.installed ## measure the admin's list; needs PostgreSQL, BOXES=1000000 make bench
-	@$(WITHOUT_SETTINGS) $(PYTHON) benchmarks/admin.py $(BOXES)
+bench: ## measure the Web API and the admin's list with a million boxes; needs PostgreSQL
+	@$(MAKE) --keep-going bench-webapi bench-admin
+
+bench-webapi: $(VENV)/.installed
+	@$(WITHOUT_SETTINGS) $(PYTHON) -m benchmarks.webapi --past
+
+bench-admin: $(VENV)/.installed
+	@$(WITHOUT_SETTINGS) $(PYTHON) -m benchmarks.admin
 
 on-sqlite: $(VENV)/.installed-dev
 	@echo "== Tests on SQLite"
@@ -80,6 +90,7 @@ docs: $(VENV)/.installed-dev ## check that migrations, grammar and reference fol
 	@$(MANAGE) makemigrations --check --dry-run
 	@$(MANAGE) grammar --check
 	@$(MANAGE) api_reference --check
+	@$(MANAGE) command_reference --check
 
 check: lint imports types docs ## all checks that are no tests
 

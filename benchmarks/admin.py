@@ -1,6 +1,6 @@
 """Measure the admin's mailbox list with very many boxes on PostgreSQL.
 
-``python benchmarks/admin.py [BOXES]`` makes a database of its own on the server of
+``python -m benchmarks.admin [BOXES]`` makes a database of its own on the server of
 TEST_DATABASE_URL, loads it, opens the list again and again as the admin of the biggest account and
 as staff, prints a table and drops the database. See README.md beside this file.
 """
@@ -13,167 +13,26 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
-import psycopg2  # type: ignore[import-untyped]  # It has no types.
+from benchmarks.dataset import (
+    BIG,
+    FIRST,
+    LAST,
+    PASSWORD,
+    SERVER,
+    Server,
+    execute,
+    load,
+    say,
+    start,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
-SERVER = "postgres://postgres@127.0.0.1:5432/postgres"
-PASSWORD = "correct horse battery"  # Of a database that lives for minutes.
-ACCOUNTS, ORGANIZATIONS = 101, 1_000
-BIG = 10  # One box in so many is in the first organization.
 LIMIT_MS = 300
 URL = "/admin/voicemail/voicemailbox/"
-
-FIRST = str.split(
-    "Joe Zoë Siobhán Ana Łukasz Дарья Jean-Luc Mary James Patricia Robert Jennifer Michael Linda "
-    "William Elizabeth David Barbara Richard Susan Joseph Jessica Thomas Sarah Charles Karen Chris "
-    "Lisa Daniel Nancy Matthew Betty Anthony Sandra Mark Ashley Donald Kimberly Steven Emily Paul "
-    "Donna Andrew Michelle Joshua Carol Kenneth Amanda Kevin Melissa Brian Deborah George Edward"
-)
-LAST = str.split(
-    "Smith Müller O'Brien Núñez Wójcik Иванова Dupont Johnson Williams Brown Jones Garcia Miller "
-    "Davis Rodriguez Martinez Hernandez Lopez Gonzalez Wilson Anderson Taylor Moore Jackson Martin "
-    "Lee Perez Thompson White Harris Sanchez Clark Ramirez Lewis Robinson Walker Young Allen King "
-    "Wright Scott Torres Nguyen Hill Flores Green Adams Nelson Baker Hall Rivera Campbell Mitchell"
-)
-
-
-@contextmanager
-def database(server: str) -> Iterator[str]:
-    """Give the URL of a new database, which is dropped in the end."""
-    name = f"benchmark_admin_{os.getpid()}"
-
-    def execute(statement: str) -> None:
-        with closing(psycopg2.connect(server)) as connection:
-            connection.autocommit = True
-            connection.cursor().execute(statement)
-
-    execute(f"CREATE DATABASE {name}")
-    try:
-        yield urlsplit(server)._replace(path=f"/{name}").geturl()
-    finally:
-        execute(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def start(url: str, var_dir: str) -> None:
-    """Start Django on that database, without collected static files."""
-    os.environ |= {"DATABASE_URL": url, "VAR_DIR": var_dir, "LOG_LEVEL": "ERROR"}
-    os.environ["DJANGO_SETTINGS_MODULE"] = "voicemail_site.settings"
-    sys.path.insert(0, str(ROOT))
-    import django
-    from django.conf import settings
-    from django.core.management import call_command
-
-    backend = "django.contrib.staticfiles.storage.StaticFilesStorage"
-    settings.STORAGES["staticfiles"] = {"BACKEND": backend}
-    django.setup()
-    call_command("migrate", verbosity=0)
-
-
-def say(text: str) -> None:
-    """Tell of the progress."""
-    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
-
-
-# Loading: one row of each kind is made by its service, and multiplied by the database.
-
-
-def load(boxes: int) -> None:
-    """Fill the database, and let PostgreSQL learn what is in it."""
-    from accounts.history import record_change
-    from accounts.models import Account, Channel, Organization, Role
-    from accounts.services import add_account, add_organization, add_user
-
-    with record_change(by=None, channel=Channel.COMMAND, actor="benchmark"):
-        account = add_account(Account(contact_organization="Acme"))
-        organization = add_organization(Organization(account=account, domain="acme.example.com"))
-        add_user(auth_username="staff", role=Role.SYSTEM_ADMIN, password=PASSWORD)
-        add_user(auth_username="alice", role=Role.ACCOUNT_ADMIN, account=account, password=PASSWORD)
-    multiply(account, ACCOUNTS - 1, contact_organization="'Company ' || n")
-    multiply(
-        organization,
-        ORGANIZATIONS - 1,
-        account_id=f"{account.pk} + n % {ACCOUNTS}",
-        domain="'company' || n || '.example.net'",
-    )
-    load_boxes(organization, boxes)
-    execute("VACUUM ANALYZE")
-
-
-def load_boxes(organization: Any, boxes: int) -> None:
-    """Fill the organizations in turn; what is rare is rare in all of them."""
-    from accounts.history import record_change
-    from accounts.models import Channel
-    from voicemail.models import Voicemailbox
-    from voicemail.services import add_voicemailbox
-
-    first = Voicemailbox(
-        organization=organization, mailbox=9_999_999, username="first", fullname="The First"
-    )
-    with record_change(by=None, channel=Channel.COMMAND, actor="benchmark"):
-        add_voicemailbox(first)
-    # A row's facts follow from its number, scattered by the remainders of primes.
-    turn = f"CASE WHEN n % {BIG} = 0 THEN 0 ELSE 1 + (n / {BIG}) % {ORGANIZATIONS - 1} END"
-    domain = f"(SELECT domain FROM accounts_organization WHERE id = {organization.pk} + ({turn}))"
-    given = f"({array(FIRST)})[1 + (n * 7919) % {len(FIRST)}]"
-    family = f"({array(LAST)})[1 + (n * 104729 / 7) % {len(LAST)}]"
-    scatter = "(n * 15485863) % 1000"
-    age = "(n * 32452843) % 1000000"
-    multiply(
-        first,
-        boxes - 1,
-        organization_id=f"{organization.pk} + ({turn})",
-        account_id=f"{organization.account_id} + ({turn}) % {ACCOUNTS}",
-        mailbox="1000 + n",
-        username="'vm' || n",
-        fullname=f"{given} || ' ' || {family}",
-        email="'user' || n || '@mail' || n % 5000 || '.example.org'",
-        pager=f"CASE WHEN {scatter} < 30 THEN 'page' || n || '@page.example.org' ELSE '' END",
-        notify_pager=f"CASE WHEN {scatter} < 30 THEN 'yes' ELSE 'no' END",
-        notify_email=f"CASE WHEN {scatter} < 20 THEN 'delete' WHEN {scatter} < 170 THEN 'attach' "
-        f"WHEN {scatter} < 500 THEN 'yes' ELSE 'no' END",
-        timezone=f"CASE WHEN {scatter} % 100 < 8 THEN 'us_mountain' "
-        f"WHEN {scatter} % 100 < 22 THEN 'us_pacific' WHEN {scatter} % 100 < 45 THEN 'us_central' "
-        "ELSE 'us_eastern' END",
-        status=f"CASE WHEN {scatter} = 999 THEN 'disabled' ELSE 'enabled' END",
-        mwi=f"CASE WHEN {scatter} = 998 THEN 'phone' || n || '@elsewhere.example.com' "
-        f"WHEN {scatter} < 300 THEN 'phone' || n || '@' || {domain} ELSE '' END",
-        created="now() - interval '3 years'",
-        modified=f"now() - interval '3 years' * sqrt({age} / 1000000.0)",
-    )
-
-
-def array(words: list[str]) -> str:
-    """Spell an array in SQL."""
-    quoted = ", ".join("'" + word.replace("'", "''") + "'" for word in words)
-    return f"ARRAY[{quoted}]"
-
-
-def multiply(row: Any, number: int, **columns: str) -> None:
-    """Insert copies of a row, with some columns from SQL in which ``n`` counts from 1."""
-    names = [each.column for each in row._meta.concrete_fields if not each.primary_key]
-    values = [columns.get(name, f"made.{name}") for name in names]
-    table = row._meta.db_table
-    execute(
-        f"INSERT INTO {table} ({', '.join(names)}) SELECT {', '.join(values)} "
-        f"FROM {table} made, generate_series(1::bigint, {number}) n WHERE made.id = {row.pk}"
-    )
-
-
-def execute(statement: str) -> None:
-    """Run a statement in the benchmark's database."""
-    from django.db import connection
-
-    with connection.cursor() as cursor:
-        cursor.execute(statement)
-
 
 # Measuring: whole pages, through the middleware, by somebody who has logged in.
 
@@ -346,8 +205,9 @@ def main() -> None:
     parser.add_argument("boxes", nargs="?", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=20)
     arguments = parser.parse_args()
-    server = os.environ.get("TEST_DATABASE_URL", SERVER)
-    with TemporaryDirectory() as var_dir, database(server) as url:
+    server = Server(os.environ.get("TEST_DATABASE_URL", SERVER))
+    name = f"benchmark_admin_{os.getpid()}"
+    with TemporaryDirectory() as var_dir, server.borrowed(name) as url:
         start(url, var_dir)
         say(f"Loading {arguments.boxes:,} mailboxes ...")
         load(arguments.boxes)
