@@ -1,21 +1,30 @@
-"""A small set of data to try the service with: two accounts, three organizations, sixty boxes."""
+"""Data to try the service with: two accounts, three organizations and sixty boxes; or very many.
+
+The many are written by one statement for each table, which makes a million in about a minute.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-from accounts.history import record_change
+from django.core.exceptions import ValidationError
+from django.db import connection
+from django.db.models import Q
+from django.utils import timezone
+
+from accounts.history import current_change, record_change
 from accounts.models import Account, Channel, Organization, Role, Status, User
 from accounts.services import add_account, add_organization, add_user, set_password
 from voicemail.models import NotifyEmail, NotifyPager, Timezone, Voicemailbox
-from voicemail.services import add_voicemailbox
+from voicemail.services import FIRST_MAILBOX, add_voicemailbox, generate_pin
+from voicemail.validators import MAILBOX_MAX
 
 ACCOUNTS = {
     "Acme Corporation": ("acme.example.com", "acme-west.example.com"),
@@ -33,6 +42,8 @@ FULLNAMES = (
 )
 BOXES_PER_ORGANIZATION = 20
 
+_MANY_DOMAINS = r"^company[0-9]+\.example\.net$"
+
 
 @dataclass(frozen=True)
 class Login:
@@ -45,8 +56,8 @@ class Login:
 def is_in_use() -> bool:
     """Tell whether the database holds accounts that are not the demonstration's."""
     domains = [domain for pair in ACCOUNTS.values() for domain in pair]
-    ours = Organization.unscoped.filter(domain__in=domains).values("account")
-    return Account.unscoped.exclude(pk__in=ours).exists()
+    ours = Organization.unscoped.filter(Q(domain__in=domains) | Q(domain__regex=_MANY_DOMAINS))
+    return Account.unscoped.exclude(pk__in=ours.values("account")).exists()
 
 
 def load(known_passwords: Mapping[str, str]) -> list[Login]:
@@ -92,7 +103,7 @@ def _fill(organization: Organization) -> None:
 def _box(
     organization: Organization, number: int, email: str, pager: str, timezone: str
 ) -> Voicemailbox:
-    mailbox = 1001 + number
+    mailbox = FIRST_MAILBOX + number
     return Voicemailbox(
         organization=organization,
         mailbox=mailbox,
@@ -130,6 +141,129 @@ def _login(name: str, role: Role, organization: Organization | None, known: str)
         ),
         password,
     )
+
+
+# Very many
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many boxes, in how many organizations of how many accounts."""
+
+    mailboxes: int
+    organizations: int
+    accounts: int
+
+    def clean(self) -> None:
+        """Refuse what can't be spread out. Raises ValidationError."""
+        if not 1 <= self.accounts <= self.organizations <= self.mailboxes:
+            raise ValidationError(
+                "There must be at least 1 account, an organization for each account, and a "
+                "mailbox for each organization."
+            )
+        if -(-self.mailboxes // self.organizations) > MAILBOX_MAX - FIRST_MAILBOX + 1:
+            raise ValidationError("So few organizations have not so many numbers.")
+
+
+def are_there_many() -> bool:
+    """Tell whether ``load_many`` has filled the database already."""
+    return Organization.unscoped.filter(domain=_domain(0)).exists()
+
+
+def load_many(size: Size) -> None:
+    """Make accounts, organizations and boxes, with their history, inside ``record_change``.
+
+    Raises ValidationError.
+    """
+    size.clean()
+    accounts = [
+        add_account(Account(contact_organization=f"Example Company {number + 1}"))
+        for number in range(size.accounts)
+    ]
+    for number in range(size.organizations):
+        account = accounts[number % size.accounts]
+        add_organization(Organization(account=account, domain=_domain(number)))
+    _write_boxes(size)
+
+
+def _domain(number: int) -> str:
+    return f"company{number}.example.net"
+
+
+# Facts follow from a box's number n, counted from 0; all but the PINs, which come in turn from
+# some that were made as for any other box.
+_BOXES = """
+    WITH RECURSIVE
+        numbers (n) AS ({numbers}),
+        pins (i, pin) AS (VALUES {pins}),
+        names (i, fullname) AS (VALUES {names}),
+        zones (i, zone) AS (VALUES {zones})
+    INSERT INTO {table} (
+        account_id, organization_id, status, mailbox, password, fullname, timezone,
+        say_caller_id, say_duration, say_datetime, notify_email, notify_pager, email, pager, mwi,
+        username, created, modified)
+    SELECT
+        account_id, organizations.id, CASE WHEN n %% 50 = 49 THEN 'disabled' ELSE 'enabled' END,
+        {first} + n / {organizations},
+        CASE WHEN pin = CAST({first} + n / {organizations} AS TEXT) THEN {spare} ELSE pin END,
+        fullname, zone, n %% 2 = 1, n %% 4 > 1, n %% 8 > 3,
+        CASE n %% 10 WHEN 0 THEN 'delete' WHEN 1 THEN 'attach' WHEN 2 THEN 'yes' ELSE 'no' END,
+        CASE n %% 20 WHEN 3 THEN 'yes' ELSE 'no' END,
+        CASE WHEN n %% 10 < 3 THEN 'user' || n || '@' || domain ELSE '' END,
+        CASE WHEN n %% 20 = 3 THEN 'pager' || n || '@' || domain ELSE '' END,
+        CASE WHEN n %% 3 = 0 THEN 'phone' || n || '@' || domain ELSE '' END,
+        'vm' || ({first} + n / {organizations}), %s, %s
+    FROM numbers
+    JOIN {organization_table} organizations
+        ON domain = 'company' || (n %% {organizations}) || '.example.net'
+    JOIN pins ON pins.i = n %% {pin_count}
+    JOIN names ON names.i = n / 7 %% {name_count}
+    JOIN zones ON zones.i = n / 3 %% {zone_count}
+    ORDER BY n
+"""
+_HISTORY = """
+    INSERT INTO {history_table} ({columns}, history_date, history_type, change_id)
+    SELECT {columns}, created, '+', %s FROM {table} WHERE created = %s ORDER BY id
+"""
+# PostgreSQL foresees how many rows a series has, and joins them accordingly.
+_NUMBERS = {
+    "postgresql": "SELECT n FROM generate_series(0, {mailboxes} - 1) n",
+    "sqlite": "SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < {mailboxes}",
+}
+_PINS = 5000
+
+
+def _write_boxes(size: Size) -> None:
+    now, boxes = timezone.now(), Voicemailbox._meta
+    pins = list(dict.fromkeys(generate_pin(0) for _ in range(_PINS)))
+    facts = {
+        "table": boxes.db_table,
+        "history_table": Voicemailbox.history.model._meta.db_table,
+        "organization_table": Organization._meta.db_table,
+        "columns": ", ".join(str(field.column) for field in boxes.concrete_fields),
+        "numbers": _NUMBERS[connection.vendor].format(mailboxes=size.mailboxes),
+        "organizations": size.organizations,
+        "first": FIRST_MAILBOX,
+        "spare": f"'{pins.pop()}'",
+        "pins": _values(pins),
+        "pin_count": len(pins),
+        "names": _values(FULLNAMES),
+        "name_count": len(FULLNAMES),
+        "zones": _values(map(str, Timezone.values)),
+        "zone_count": len(Timezone.values),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_BOXES.format(**facts), [now, now])
+        change = current_change(None)
+        cursor.execute(_HISTORY.format(**facts), [change.pk, now])
+        for table in (facts["table"], facts["history_table"]):
+            cursor.execute(f"ANALYZE {table}")
+
+
+def _values(texts: Iterable[str]) -> str:
+    """Spell a numbered list in SQL; the texts are of this module's own making."""
+    quoted = (text.replace("'", "''") for text in texts)
+    return ", ".join(f"({number}, '{text}')" for number, text in enumerate(quoted))
 
 
 def read_passwords(path: Path) -> dict[str, str]:

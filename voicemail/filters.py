@@ -6,19 +6,16 @@ No filter names an organization that the viewer may not see.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
-from django.db.models import F, Func, QuerySet, TextField, Value
-from django.db.models.functions import Cast, Lower, StrIndex, Substr
-from django.db.models.lookups import In
+from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from accounts.models import Organization
 from voicemail.models import Voicemailbox
+from voicemail.search import MessageWaiting, Period, in_domain, modified_in, with_message_waiting
 
 # More than these are no list to choose from.
 FEW_ORGANIZATIONS = 20
@@ -81,13 +78,7 @@ class OrganizationFilter(admin.SimpleListFilter):
     ) -> QuerySet[Voicemailbox]:
         """Take the very domain, or else those in which the text occurs."""
         domain = (self.value() or "").strip()
-        if not domain:
-            return queryset
-        exactly = self.organizations.filter(domain=domain).first()
-        if exactly is not None:
-            return queryset.filter(organization=exactly)
-        partly = self.organizations.filter(domain__icontains=domain).order_by()
-        return queryset.filter(organization__in=partly.values("pk"))
+        return in_domain(queryset, domain, caller=request.user) if domain else queryset
 
 
 class MwiFilter(admin.SimpleListFilter):
@@ -97,36 +88,15 @@ class MwiFilter(admin.SimpleListFilter):
     parameter_name = "mwi"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "Indicated"), ("no", "Not indicated"), ("unserved", "Not served")]
+        return list(MessageWaiting.choices)
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Voicemailbox]
     ) -> QuerySet[Voicemailbox]:
-        """Narrow the boxes; of a domain outside the account the PBX is never told."""
-        match self.value():
-            case "yes":
-                return queryset.exclude(mwi="")
-            case "no":
-                return queryset.filter(mwi="")
-            case "unserved":
-                domain = Substr("mwi", StrIndex("mwi", Value("@")) + 1)
-                organizations = Organization.objects.visible_to(request.user).order_by()
-                served = organizations.values_list(OfAccount(F("domain")))
-                # Most are written in lower case, and to fold one takes longer than to find it.
-                foreign = queryset.exclude(mwi="").exclude(In(OfAccount(domain), served))
-                return foreign.exclude(In(OfAccount(Lower(domain)), served))
-        return queryset
-
-
-class OfAccount(Func):
-    """Give a domain and its account as one text: PostgreSQL looks that up in a hash of all."""
-
-    template = "(%(expressions)s)"
-    arg_joiner = " || ':' || "
-    output_field = TextField()
-
-    def __init__(self, domain: Any) -> None:
-        super().__init__(Cast("account_id", TextField()), domain)
+        value = self.value()
+        if value not in MessageWaiting.values:
+            return queryset
+        return with_message_waiting(queryset, str(value), caller=request.user)
 
 
 class ModifiedFilter(admin.SimpleListFilter):
@@ -134,16 +104,12 @@ class ModifiedFilter(admin.SimpleListFilter):
 
     title = "modified"
     parameter_name = "modified"
-    days = {"today": 0, "week": 6, "month": 29}  # noqa: RUF012  # Nobody changes it.
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("today", "Today"), ("week", "Past 7 days"), ("month", "Past 30 days")]
+        return list(Period.choices)
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[Voicemailbox]
     ) -> QuerySet[Voicemailbox]:
-        days = self.days.get(self.value() or "")
-        if days is None:
-            return queryset
-        midnight = timezone.now().replace(hour=0, minute=0, second=0, microsecond=0)
-        return queryset.filter(modified__gte=midnight - timedelta(days=days))
+        value = self.value()
+        return modified_in(queryset, str(value)) if value in Period.values else queryset
