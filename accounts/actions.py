@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.authentication import LoginRefusedError, log_in, roles_of
 from accounts.history import record_change
 from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
+from accounts.pages import ScopedPages
+from accounts.scoping import ScopedStatement
 from accounts.services import end_session, open_session
 from accounts.validators import (
     DOMAIN_MAX_LENGTH,
@@ -20,10 +21,11 @@ from accounts.validators import (
     USER_ADDRESS_MAX_LENGTH,
 )
 from voicemail_site.logs import request_id
+from voicemail_site.statements import Param
 from voicemail_site.webapi.action import Action, EstablishedSession
-from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
+from voicemail_site.webapi.elements import Element, Fixed, Group, Member, Tree
 from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
-from voicemail_site.webapi.paging import read_page
+from voicemail_site.webapi.paging import Collection
 from voicemail_site.webapi.parameters import (
     ActionParameters,
     Identifier,
@@ -32,7 +34,20 @@ from voicemail_site.webapi.parameters import (
     Reference,
     Text,
 )
+from voicemail_site.webapi.records import Records
 from voicemail_site.webapi.registry import register
+
+_ACCOUNT = ScopedStatement(
+    lambda caller: Account.objects.visible_to(caller).filter(pk=Param.of(Account, "id"))
+)
+_ORGANIZATION = ScopedStatement(
+    lambda caller: Organization.objects.visible_to(caller).filter(pk=Param.of(Organization, "id"))
+)
+_ORGANIZATION_OF_DOMAIN = ScopedStatement(
+    lambda caller: Organization.objects.visible_to(caller).filter(
+        domain=Param.of(Organization, "domain")
+    )
+)
 
 
 class AccountIdentifier(Reference, Identifier):
@@ -43,7 +58,7 @@ class AccountIdentifier(Reference, Identifier):
     is_action_error = True
 
     def find(self, caller: User, value: int) -> Account | None:
-        return Account.objects.visible_to(caller).filter(pk=value).first()
+        return _ACCOUNT.first(caller, id=value)
 
 
 class OrganizationIdentifier(Reference, Identifier):
@@ -54,7 +69,7 @@ class OrganizationIdentifier(Reference, Identifier):
     is_action_error = True
 
     def find(self, caller: User, value: int) -> Organization | None:
-        return visible_organizations(caller).filter(pk=value).first()
+        return _ORGANIZATION.first(caller, id=value)
 
 
 class OrganizationDomain(Reference, Text):
@@ -64,12 +79,12 @@ class OrganizationDomain(Reference, Text):
     missing = Code.DOMAIN_UNRECOGNIZED
 
     def find(self, caller: User, value: str) -> Organization | None:
-        return visible_organizations(caller).filter(domain=value).first()
+        return _ORGANIZATION_OF_DOMAIN.first(caller, domain=value)
 
 
-def visible_organizations(caller: User) -> QuerySet[Organization]:
-    """Give the organizations that the caller administers."""
-    return Organization.objects.visible_to(caller)
+def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what the parameters say of a page."""
+    return {name: values[name] for name in ("order_by", "limit", "offset", "calc_found")}
 
 
 class WritingAction(Action):
@@ -127,6 +142,12 @@ OrganizationElement = Element(
 )
 
 Organizations = Collection("Organizations", OrganizationElement)
+_ORGANIZATIONS = ScopedPages(
+    OrganizationElement,
+    lambda caller: Organization.objects.visible_to(caller).filter(
+        account=Param.of(Organization, "account")
+    ),
+)
 
 
 @register
@@ -185,7 +206,7 @@ class AccountRead(Action):
         account_id = AccountIdentifier(help_text="A unique Account.")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        return {"Account": AccountElement.tree_of(values["account"])}
+        return {"Account": Records.of(AccountElement, values["account"])}
 
 
 @register
@@ -205,7 +226,7 @@ class OrganizationRead(Action):
         one_and_only_one_of = ("organization_id", "domain")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        return {"Organization": OrganizationElement.tree_of(values["organization"])}
+        return {"Organization": Records.of(OrganizationElement, values["organization"])}
 
 
 @register
@@ -222,12 +243,5 @@ class OrganizationBrowse(Action):
         )
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        rows = visible_organizations(caller).filter(account=values["account"])
-        page = read_page(
-            rows.order_by(*values["order_by"]),
-            OrganizationElement,
-            limit=values["limit"],
-            offset=values["offset"],
-            calc_found=values["calc_found"],
-        )
+        page = _ORGANIZATIONS.read(caller, **asked_for(values), account=values["account"].pk)
         return {"Organizations": Organizations.tree(page)}

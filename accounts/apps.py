@@ -17,10 +17,5 @@ class AccountsConfig(AppConfig):
     )
 
     def ready(self) -> None:
-        from simple_history.signals import pre_create_historical_record
-
-        from accounts.history import attach_change
-
-        pre_create_historical_record.connect(attach_change, dispatch_uid="attach_change")
         watch_migrations(self)
         import_module("accounts.actions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
 from django.db.models.functions import Lower
@@ -16,9 +17,18 @@ from rest_framework.request import Request
 from accounts import lockout
 from accounts.models import Role, Session, Status, User
 from accounts.services import digest_of, touch_session
+from voicemail_site.statements import Param, Statement
 from voicemail_site.webapi.action import EstablishedSession
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
+
+_LIVE_SESSION = Statement(
+    lambda: Session.unscoped.found_by(
+        digest=Param.of(Session, "digest"),
+        now=Param.of(Session, "expires", "now"),
+        idle_since=Param.of(Session, "last_used", "idle_since"),
+    )
+)
 
 
 def find_user(name: str) -> User | None:
@@ -98,14 +108,12 @@ class SessionIdAuthentication(BaseAuthentication):
         if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
             return None
         now = timezone.now()
-        session = (
-            Session.unscoped.live_at(now)
-            .filter(digest=digest_of(session_id))
-            .select_related("user__account")
-            .first()
+        found = _LIVE_SESSION.fetch(
+            digest=digest_of(session_id), now=now, idle_since=now - settings.API_SESSION_IDLE
         )
-        if session is None:
+        if not found:
             return None
+        session: Session = found[0]
         touch_session(session, now=now)
         user = session.user
         return user, EstablishedSession(session_id, user.pk, roles_of(user))

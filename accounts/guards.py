@@ -29,12 +29,22 @@ class Guard(Protocol):
     def sqlite(self) -> dict[str, str]:
         """Give the triggers by name."""
 
+    def sqlite_start(self) -> list[str]:
+        """Give what is to be done before the triggers are made again."""
+
     def postgresql(self) -> str:
         """Give the statements that make the guard where it is missing."""
 
 
+class _Stateless:
+    """A guard that looks at the rows in hand alone."""
+
+    def sqlite_start(self) -> list[str]:
+        return []
+
+
 @dataclass(frozen=True)
-class SameAccount:
+class SameAccount(_Stateless):
     """The rows of a table belong to the account of their organization."""
 
     table: str
@@ -57,7 +67,7 @@ class SameAccount:
 
 
 @dataclass(frozen=True)
-class FixedAccount:
+class FixedAccount(_Stateless):
     """An organization stays with its account."""
 
     table: str = _ORGANIZATIONS
@@ -116,6 +126,8 @@ def install_guards(connection: BaseDatabaseWrapper) -> None:
             if not {guard.table, _ORGANIZATIONS} <= tables:
                 continue
             if connection.vendor == "sqlite":
+                for statement in guard.sqlite_start():
+                    cursor.execute(statement)
                 for name, body in guard.sqlite().items():
                     cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {body}")
             elif guard.name not in in_place:

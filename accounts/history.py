@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 from django.utils import timezone
 from simple_history.models import HistoricalRecords
+
+from voicemail_site.writes import CompiledModel, insertion, own_fields, prepared, run
 
 if TYPE_CHECKING:
     from accounts.models import Account, Change, User
 
 
 @dataclass
-class _OpenChange:
+class OpenChange:
     """What the Change will say, and its id once a history row needed it."""
 
     facts: dict[str, Any]
     pk: int | None = None
 
+    @property
+    def user_id(self) -> int | None:
+        user = self.facts["user"]
+        return user.pk if user else None
 
-_open_change: ContextVar[_OpenChange | None] = ContextVar("open_change", default=None)
+    def values(self, account_id: int | None) -> dict[str, Any]:
+        """Give the columns of the Change about this account; given another one it is of none."""
+        account = self.facts["account"]
+        is_other = account is not None and account.pk != account_id
+        own = {"user_id": self.user_id, "account_id": None if is_other else account_id}
+        named = {name: self.facts[name] for name in ("actor", "channel", "request_id", "created")}
+        return named | own
+
+
+_open_change: ContextVar[OpenChange | None] = ContextVar("open_change", default=None)
+
+
+def open_change() -> OpenChange:
+    """Give what the open Change will say. Raises ChangeRequiredError where none is open."""
+    opened = _open_change.get()
+    if opened is None:
+        raise ChangeRequiredError
+    return opened
 
 
 class ChangeRequiredError(RuntimeError):
@@ -57,7 +80,7 @@ def record_change(
         "created": timezone.now(),
     }
     with transaction.atomic():
-        token = _open_change.set(_OpenChange(facts))
+        token = _open_change.set(OpenChange(facts))
         try:
             yield
         finally:
@@ -71,14 +94,11 @@ def current_change(account_id: int | None) -> Change:
     """
     from accounts.models import Change
 
-    opened = _open_change.get()
-    if opened is None:
-        raise ChangeRequiredError
+    opened = open_change()
     # A savepoint that was rolled back has taken the stored Change with it.
     change = Change.unscoped.filter(pk=opened.pk).first() if opened.pk else None
     if change is None:
-        change = Change(**opened.facts)
-        change.account_id = change.account_id or account_id
+        change = Change(**opened.values(account_id))
         change.save(force_insert=True)
         opened.pk = change.pk
     if change.account_id not in (None, account_id):
@@ -97,7 +117,7 @@ def because(instance: models.Model, reason: str) -> Iterator[None]:
         del instance._change_reason  # type: ignore[attr-defined]  # as above
 
 
-class ChangedRow(models.Model):
+class ChangedRow(CompiledModel):
     """What every history row carries beside the library's columns: its Change."""
 
     change = models.ForeignKey("accounts.Change", on_delete=models.CASCADE, related_name="+")
@@ -157,10 +177,16 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
         """Look for the author before a row is written: outside a transaction it would stay."""
         super().finalize(sender, **kwargs)
         if sender is self.cls:
+            self._rows = sender.history.model
             models.signals.pre_save.connect(self.pre_save, sender=sender, weak=False)
+            models.signals.pre_delete.connect(self.pre_delete, sender=sender, weak=False)
 
     def pre_save(self, raw: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
         if not raw and self._is_recorded(update_fields) and _open_change.get() is None:
+            raise ChangeRequiredError
+
+    def pre_delete(self, **kwargs: Any) -> None:
+        if _open_change.get() is None:
             raise ChangeRequiredError
 
     def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
@@ -168,17 +194,20 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
         if self._is_recorded(kwargs.get("update_fields")):
             super().post_save(instance, created, **kwargs)
 
+    def create_historical_record(
+        self, instance: models.Model, history_type: str, using: str | None = None
+    ) -> None:
+        """Store a row; the library would make and save objects of it and of its Change."""
+        _store_row(
+            self._rows,
+            instance,
+            self.fields_included(instance),
+            history_type=history_type,
+            history_change_reason=self.get_change_reason_for_object(instance, history_type, using),
+        )
+
     def _is_recorded(self, written: Collection[str] | None) -> bool:
         return written is None or not set(written) <= set(self.excluded_fields)
-
-
-def attach_change(*, history_instance: Any, instance: Any, **kwargs: Any) -> None:
-    """Give a history row its Change and account, just before the library stores it."""
-    if instance._meta.label == "accounts.Account":
-        history_instance.account_id = instance.pk
-    change = current_change(history_instance.account_id)
-    history_instance.change = change
-    history_instance.history_user_id = change.user_id
 
 
 def record_event(instance: Any, what: str) -> None:
@@ -187,10 +216,18 @@ def record_event(instance: Any, what: str) -> None:
     It is told as the row's reason, such as "Password changed".
     """
     rows = instance._meta.model.history.model  # The instance may be a lazy stand-in.
-    values = {field.attname: getattr(instance, field.attname) for field in rows.tracked_fields}
-    row = rows(history_type="~", history_date=timezone.now(), history_change_reason=what, **values)
-    attach_change(history_instance=row, instance=instance)
-    row.save(force_insert=True)
+    _store_row(rows, instance, rows.tracked_fields, history_type="~", history_change_reason=what)
+
+
+def _store_row(rows: Any, instance: Any, tracked: Iterable[Any], **facts: Any) -> None:
+    """Store a row of an object's history, without an object of it."""
+    values = {field.attname: getattr(instance, field.attname) for field in tracked} | facts
+    values.setdefault("account_id", instance.pk)  # An account is its own.
+    values |= {"history_date": timezone.now(), "history_user_id": open_change().user_id}
+    values["change_id"] = current_change(values["account_id"]).pk
+    fields = own_fields(rows)
+    row = prepared(connection.alias, [(field, values[field.attname]) for field in fields])
+    run(connection.alias, insertion(rows, fields), row, is_answered=False)
 
 
 def record_deletions(objects: Sequence[Any], *, reason: str | None) -> None:

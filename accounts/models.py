@@ -19,7 +19,9 @@ from django.utils.crypto import salted_hmac
 
 from accounts import validators
 from accounts.history import AccountChangedRow, History
+from accounts.recorded import insert_recorded, update_recorded
 from accounts.scoping import ScopedManager
+from voicemail_site.writes import CompiledModel
 
 UNITED_STATES = 207
 UNITED_STATES_NAME = "United States of America"
@@ -60,7 +62,7 @@ class OneLineField(models.CharField[str, str]):
     default_validators = [validators.validate_one_line]  # noqa: RUF012  # As Django's own.
 
 
-class TimestampedModel(models.Model):
+class TimestampedModel(CompiledModel):
     """When a row was created and last changed, in UTC; equal until the first change."""
 
     created = models.DateTimeField(editable=False)
@@ -83,8 +85,8 @@ class TimestampedModel(models.Model):
         return instance
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self._state.adding and self.created is None:
-            self.created = self.modified = timezone.now()
+        if self._state.adding:
+            self._complete()
         super().save(*args, **kwargs)
         self._remember(kwargs.get("update_fields"))
 
@@ -145,8 +147,21 @@ class TimestampedModel(models.Model):
         if not changed:
             return False
         self.modified = timezone.now()
-        self.save(update_fields=[*changed, *self._stamp(changed), "modified"])
+        names = [*changed, *self._stamp(changed), "modified"]
+        update_recorded(self, names)
+        self._remember(names)
         return True
+
+    def save_new(self) -> None:
+        """Store a new object; the database's own errors tell what is taken."""
+        self._complete()
+        insert_recorded(self)
+        self._remember(None)
+
+    def _complete(self) -> None:
+        """Give a new object what each one has."""
+        if self.created is None:
+            self.created = self.modified = timezone.now()
 
     def _stamp(self, changed: Iterable[str]) -> list[str]:
         """Set further times that a change moves, and name their columns."""
@@ -458,6 +473,17 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Keep what still opens the API: not idle, not too old, its user and account enabled."""
         return self.filter(self._lives_at(now))
 
+    def found_by(self, *, digest: Any, now: Any, idle_since: Any) -> SessionQuerySet:
+        """Find a live session, with what a request needs to know of its user."""
+        return (
+            self.filter(self._lives(now, idle_since), digest=digest)
+            .select_related("user")
+            .only(
+                "last_used",
+                *("user__auth_username", "user__role", "user__account_id", "user__is_active"),
+            )
+        )
+
     def ended_at(self, now: datetime) -> SessionQuerySet:
         """Keep the rest, which opens nothing any more."""
         return self.exclude(self._lives_at(now))
@@ -468,17 +494,21 @@ class SessionQuerySet(models.QuerySet["Session"]):
             is_live=models.ExpressionWrapper(self._lives_at(now), models.BooleanField())
         )
 
+    @classmethod
+    def _lives_at(cls, now: datetime) -> Q:
+        return cls._lives(now, now - settings.API_SESSION_IDLE)
+
     @staticmethod
-    def _lives_at(now: datetime) -> Q:
+    def _lives(now: Any, idle_since: Any) -> Q:
         return Q(
             Q(user__account__isnull=True) | Q(user__account__status=Status.ENABLED),
-            last_used__gt=now - settings.API_SESSION_IDLE,
+            last_used__gt=idle_since,
             expires__gt=now,
             user__is_active=True,
         )
 
 
-class Session(models.Model):
+class Session(CompiledModel):
     """A login to the Web API, known only by a digest of its SessionId.
 
     Its rules are in docs/protocol.md, Sessions.
@@ -528,7 +558,7 @@ class Channel(models.TextChoices):
     PHONE = "phone", "Phone"
 
 
-class Change(models.Model):
+class Change(CompiledModel):
     """Who changed something, when and by which way; every history row refers to one.
 
     ``account`` is empty where a change touches no account or several. Neither it nor the user is

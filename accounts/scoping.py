@@ -6,9 +6,13 @@ own; a test knows every use of it with its reason.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.db import models
+
+from voicemail_site.statements import Param, Statement
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -57,3 +61,48 @@ class StaffManager(ScopedManager[Row]):
         rows = models.Manager.get_queryset(self)
         is_staff = getattr(caller, "is_active", False) and caller.is_system_admin
         return rows if is_staff else rows.none()
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What decides on the form of a scoped query; the account is given when it is run."""
+
+    is_active: bool
+    is_system_admin: bool
+    is_account_admin: bool
+
+    account_id: ClassVar = Param("account_of_caller", models.BigIntegerField())
+
+
+class ScopedStatement:
+    """A statement about rows of the caller's, compiled once for each kind of caller.
+
+    ``rows`` takes a caller, for ``visible_to``, and gives the queryset.
+    """
+
+    def __init__(
+        self, rows: Callable[[Any], models.QuerySet[Any, Any]], *, is_page: bool = False
+    ) -> None:
+        self._rows = rows
+        self._is_page = is_page
+        self._statements: dict[_Kind, Statement] = {}
+
+    def first(self, caller: User, **values: Any) -> Any | None:
+        """Give the first row, if there is one."""
+        return next(iter(self.fetch(caller, **values)), None)
+
+    def fetch(self, caller: User, **values: Any) -> Sequence[Any]:
+        """Give the rows that this caller may see."""
+        return self._for(caller).fetch(account_of_caller=caller.account_id, **values)
+
+    def stream(
+        self, caller: User, *, chunk: int, **values: Any
+    ) -> Generator[Sequence[Any], None, None]:
+        """Give the rows that this caller may see piece by piece."""
+        return self._for(caller).stream(chunk=chunk, account_of_caller=caller.account_id, **values)
+
+    def _for(self, caller: User) -> Statement:
+        kind = _Kind(caller.is_active, caller.is_system_admin, caller.is_account_admin)
+        if kind not in self._statements:
+            self._statements[kind] = Statement(lambda: self._rows(kind), is_page=self._is_page)
+        return self._statements[kind]

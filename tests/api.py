@@ -28,10 +28,7 @@ class Reply:
 
     http: Any
     tree: Any
-
-    @property
-    def content(self) -> bytes:
-        return bytes(self.http.content)
+    content: bytes
 
     @property
     def context(self) -> Any:
@@ -111,9 +108,11 @@ class ApiClient:
 def read_reply(response: Any) -> Reply:
     """Read and validate an answer: its headers, its document, and its status."""
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
-    tree = _read_document(response.headers["Content-Type"], bytes(response.content))
+    # What is sent by pieces is read once.
+    content = b"".join(response) if response.streaming else bytes(response.content)
+    tree = _read_document(response.headers["Content-Type"], content)
     assert (response.status_code == 200) == ("Response" in tree)
-    return Reply(response, tree)
+    return Reply(response, tree, content)
 
 
 def _read_document(content_type: str, body: bytes) -> Any:

@@ -17,10 +17,11 @@ from tests.factories import make_account, make_organization, make_user
 
 @pytest.fixture(scope="session", autouse=True)
 def _quick_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Hash passwords quickly, and need no collected static files."""
+    """Hash passwords quickly, need no collected static files, and see each statement's own text."""
     staticfiles = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     with override_settings(
         PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
+        DATABASE_PREPARE=False,
         STATIC_ROOT=tmp_path_factory.mktemp("static"),
         STORAGES=settings.STORAGES | {"staticfiles": staticfiles},
     ):

@@ -9,18 +9,27 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
 
-from accounts.actions import AccountIdentifier, OrganizationIdentifier, WritingAction
+from accounts.actions import (
+    AccountIdentifier,
+    OrganizationIdentifier,
+    WritingAction,
+    asked_for,
+)
 from accounts.integrity import violated_constraint
 from accounts.models import Role, User
+from accounts.pages import ScopedPages
+from accounts.scoping import ScopedStatement
 from accounts.validators import DOMAIN_MAX_LENGTH
 from voicemail.apps import SAME_ACCOUNT
-from voicemail.models import NotifyEmail, NotifyPager, Timezone, Voicemailbox
+from voicemail.models import MailboxTally, NotifyEmail, NotifyPager, Timezone, Voicemailbox
 from voicemail.services import add_voicemailbox, delete_voicemailbox, edit_voicemailbox
+from voicemail.tally import total_of
 from voicemail.validators import MAILBOX_MAX
+from voicemail_site.statements import Param
 from voicemail_site.webapi.action import Action
-from voicemail_site.webapi.elements import Collection, Element, Fixed, Group, Member, Tree
+from voicemail_site.webapi.elements import Element, Fixed, Group, Member, Tree
 from voicemail_site.webapi.errors import ActionError, Code, RequestError
-from voicemail_site.webapi.paging import read_page
+from voicemail_site.webapi.paging import Collection
 from voicemail_site.webapi.parameters import (
     ActionParameters,
     Boolean,
@@ -33,6 +42,7 @@ from voicemail_site.webapi.parameters import (
     Reference,
     Text,
 )
+from voicemail_site.webapi.records import Records, Row, wire_columns
 from voicemail_site.webapi.registry import register
 
 VoicemailboxElement = Element(
@@ -67,6 +77,28 @@ VoicemailboxElement = Element(
 )
 
 Voicemailboxes = Collection("Voicemailboxes", VoicemailboxElement)
+
+
+def _of_account(model: type[Voicemailbox | MailboxTally], caller: User) -> QuerySet[Any]:
+    """Give the caller's rows of one account; every index of a list begins with it."""
+    return model.objects.visible_to(caller).filter(account=Param.of(Voicemailbox, "account"))
+
+
+def _of_organization(model: type[Voicemailbox | MailboxTally], caller: User) -> QuerySet[Any]:
+    organization = Param.of(Voicemailbox, "organization")
+    return _of_account(model, caller).filter(organization=organization)
+
+
+_OF_ACCOUNT = ScopedPages(
+    VoicemailboxElement,
+    lambda caller: _of_account(Voicemailbox, caller),
+    number=lambda caller: total_of(_of_account(MailboxTally, caller)),
+)
+_OF_ORGANIZATION = ScopedPages(
+    VoicemailboxElement,
+    lambda caller: _of_organization(Voicemailbox, caller),
+    number=lambda caller: total_of(_of_organization(MailboxTally, caller)),
+)
 
 
 def _field(name: str) -> Any:
@@ -104,25 +136,42 @@ def _timezone(**kwargs: Any) -> Choice:
     return Choice(Timezone.values, help_text=_help("timezone"), **kwargs)
 
 
+_ID = Param.of(Voicemailbox, "id")
+_RECORD = ScopedStatement(
+    lambda caller: (
+        Voicemailbox.objects.visible_to(caller)
+        .filter(pk=_ID)
+        .values_list(*wire_columns(VoicemailboxElement))
+    )
+)
+_LOCKED = ScopedStatement(
+    lambda caller: (
+        Voicemailbox.objects.visible_to(caller)
+        .filter(pk=_ID)
+        .select_related("organization")
+        .select_for_update(of=("self",))
+    )
+)
+
+
 class VoicemailboxIdentifier(Reference, Identifier):
-    """A voicemail box of an account that the caller administers."""
+    """A voicemail box of an account that the caller administers, as a row of its element."""
+
+    target = "record"
+    missing = Code.VOICEMAILBOX_UNRECOGNIZED
+
+    def find(self, caller: User, value: int) -> Row | None:
+        return _RECORD.first(caller, id=value)
+
+
+class LockedVoicemailboxIdentifier(Reference, Identifier):
+    """A voicemail box, held until the end of the transaction that will change it."""
 
     target = "voicemailbox"
     missing = Code.VOICEMAILBOX_UNRECOGNIZED
 
-    def rows(self, caller: User) -> QuerySet[Voicemailbox]:
-        """Give the boxes among which to look."""
-        return Voicemailbox.objects.visible_to(caller).select_related("organization")
-
     def find(self, caller: User, value: int) -> Voicemailbox | None:
-        return self.rows(caller).filter(pk=value).first()
-
-
-class LockedVoicemailboxIdentifier(VoicemailboxIdentifier):
-    """The same, held until the end of the transaction that will change it."""
-
-    def rows(self, caller: User) -> QuerySet[Voicemailbox]:
-        return super().rows(caller).select_for_update(of=("self",))
+        return _LOCKED.first(caller, id=value)
 
 
 # What a client may set; account, organization, status and times are not a client's to give.
@@ -195,7 +244,7 @@ class VoicemailboxAdd(WritingAction):
                 raise
             # The organization was deleted after it had been looked up.
             raise ActionError(Code.ORGANIZATION_AUTHORIZATION) from exc
-        return {"Voicemailbox": VoicemailboxElement.tree_of(voicemailbox)}
+        return {"Voicemailbox": Records.of(VoicemailboxElement, voicemailbox)}
 
 
 @register
@@ -208,7 +257,7 @@ class VoicemailboxRead(Action):
         voicemailbox_id = VoicemailboxIdentifier(help_text="A unique Voicemailbox.")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        return {"Voicemailbox": VoicemailboxElement.tree_of(values["voicemailbox"])}
+        return {"Voicemailbox": Records(VoicemailboxElement, [values["record"]])}
 
 
 @register
@@ -232,18 +281,16 @@ class VoicemailboxBrowse(Action):
         one_and_only_one_of = ("account_id", "organization_id")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        rows = Voicemailbox.objects.visible_to(caller)
-        if "organization" in values:
-            rows = rows.filter(organization=values["organization"])
+        organization = values.get("organization")
+        if organization is None:
+            page = _OF_ACCOUNT.read(caller, **asked_for(values), account=values["account"].pk)
         else:
-            rows = rows.filter(account=values["account"])
-        page = read_page(
-            rows.order_by(*values["order_by"]),
-            VoicemailboxElement,
-            limit=values["limit"],
-            offset=values["offset"],
-            calc_found=values["calc_found"],
-        )
+            page = _OF_ORGANIZATION.read(
+                caller,
+                **asked_for(values),
+                account=organization.account_id,
+                organization=organization.pk,
+            )
         return {"Voicemailboxes": Voicemailboxes.tree(page)}
 
 
@@ -290,7 +337,7 @@ class VoicemailboxEdit(WritingAction):
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
         edit_voicemailbox(values["voicemailbox"])
-        return {"Voicemailbox": VoicemailboxElement.tree_of(values["voicemailbox"])}
+        return {"Voicemailbox": Records.of(VoicemailboxElement, values["voicemailbox"])}
 
 
 @register

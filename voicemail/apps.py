@@ -5,6 +5,7 @@ from importlib import import_module
 from django.apps import AppConfig
 
 from accounts.guards import SameAccount
+from voicemail.tally import Tallied
 
 SAME_ACCOUNT = SameAccount(
     table="voicemail_voicemailbox", name="voicemailbox_is_of_its_organizations_account"
@@ -15,7 +16,7 @@ class VoicemailConfig(AppConfig):
     """Register the actions, the way back from changes, and the guard of a box's account."""
 
     name = "voicemail"
-    guards = (SAME_ACCOUNT,)
+    guards = (SAME_ACCOUNT, Tallied())
 
     def ready(self) -> None:
         from accounts.services import organization_renamed

@@ -39,6 +39,7 @@ from accounts.validators import (
     validate_username,
 )
 from voicemail import validators
+from voicemail_site.statements import Param, Statement
 
 MAILBOX_UNAVAILABLE = "This mailbox is already in use in this organization."
 ADDRESS_UNAVAILABLE = (
@@ -291,7 +292,11 @@ class Voicemailbox(TimestampedModel):
                 fields=["account", "organization", "id"], name="voicemailbox_by_organization"
             ),
             models.Index(fields=["account", "mailbox", "id"], name="voicemailbox_by_mailbox"),
-            models.Index(fields=["organization", "id"], name="voicemailbox_of_organization"),
+            models.Index(
+                fields=["account", "organization", "mailbox", "id"],
+                name="voicemailbox_of_org",
+            ),
+            # The order in which staff see all of them.
             models.Index(
                 fields=["organization", "mailbox", "id"], name="voicemailbox_of_org_by_mailbox"
             ),
@@ -358,20 +363,68 @@ class Voicemailbox(TimestampedModel):
 
     def taken_errors(self, exclude: Collection[str] = ()) -> dict[str, ValidationError]:
         """Give an error for the number, and for the address, that another box holds."""
-        others = Voicemailbox.unscoped.filter(organization_id=self.organization_id)
-        if self.pk:
-            others = others.exclude(pk=self.pk)
+        looked_for = {"mailbox", "username"} - set(exclude)
+        if not looked_for:
+            return {}
+        ((mailbox, username),) = _TAKEN.fetch(
+            organization=self.organization_id,
+            id=self.pk or 0,
+            mailbox=self.mailbox if "mailbox" in looked_for else 0,
+            username=self.username.lower() if "username" in looked_for else "",
+        ) or [(False, False)]
         errors = {}
-        if "mailbox" not in exclude and others.filter(mailbox=self.mailbox).exists():
+        if mailbox:
             errors["mailbox"] = ValidationError(MAILBOX_UNAVAILABLE, code="unavailable")
-        if "username" not in exclude and self._is_address_taken(others):
+        if username:
             errors["username"] = ValidationError(ADDRESS_UNAVAILABLE, code="unavailable")
         return errors
 
-    def _is_address_taken(self, others: models.QuerySet[Voicemailbox, Any]) -> bool:
-        return (
-            others.annotate(folded=Lower("username")).filter(folded=self.username.lower()).exists()
-        )
+
+def _others_holding(**key: Any) -> Exists:
+    others = Voicemailbox.unscoped.exclude(pk=Param.of(Voicemailbox, "id"))
+    return Exists(others.alias(folded=Lower("username")).filter(organization=OuterRef("pk"), **key))
+
+
+_TAKEN = Statement(
+    lambda: Organization.unscoped.filter(pk=Param.of(Voicemailbox, "organization")).values_list(
+        _others_holding(mailbox=Param.of(Voicemailbox, "mailbox")),
+        _others_holding(folded=Param.of(Voicemailbox, "username")),
+    )
+)
+
+
+class MailboxTally(models.Model):
+    """By how many boxes an organization grew or shrank; the sum is how many it has.
+
+    The database writes it (voicemail.tally).
+    """
+
+    account = models.ForeignKey(
+        Account,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    organization = models.ForeignKey(
+        Organization,
+        on_delete=models.CASCADE,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    number = models.BigIntegerField()
+
+    unscoped: ClassVar[models.Manager[MailboxTally]] = models.Manager()
+    objects: ClassVar[ScopedManager[MailboxTally]] = ScopedManager()  # type: ignore[assignment]  # scoped
+
+    class Meta:
+        default_manager_name = "unscoped"
+        verbose_name_plural = "mailbox tallies"
+        indexes = (models.Index(fields=["account", "organization"], name="tally_by_account"),)
+
+    def __str__(self) -> str:
+        return f"{self.number:+} in organization {self.organization_id}"
 
 
 class PbxQuerySet(models.QuerySet["Pbx"]):

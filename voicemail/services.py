@@ -17,6 +17,7 @@ from django.utils.text import slugify
 from accounts.history import because, record_change, record_deletions, record_event
 from accounts.integrity import reporting_taken
 from accounts.models import Channel, Organization, Status
+from accounts.recorded import delete_recorded
 from accounts.services import RESTORED, as_in, editable_fields
 from accounts.validators import USERNAME_MAX_LENGTH
 from voicemail import spool
@@ -60,7 +61,7 @@ def add_voicemailbox(voicemailbox: Voicemailbox) -> Voicemailbox:
     if not voicemailbox.password:
         voicemailbox.password = generate_pin(voicemailbox.mailbox)
     with reporting_taken(Voicemailbox):
-        voicemailbox.save(force_insert=True)
+        voicemailbox.save_new()
     return voicemailbox
 
 
@@ -86,7 +87,7 @@ def set_status(voicemailbox: Voicemailbox, status: Status) -> bool:
 def delete_voicemailbox(voicemailbox: Voicemailbox) -> None:
     """Delete a box; its last state stays in the history, from where it can be restored."""
     spool.order_removal(voicemailbox)
-    voicemailbox.delete()
+    delete_recorded(voicemailbox)
 
 
 def delete_voicemailboxes(boxes: Sequence[Voicemailbox], *, reason: str | None = None) -> None:

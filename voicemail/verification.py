@@ -18,12 +18,13 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
-from django.db.models.functions import Lower
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Lower
 
 from accounts.guards import install_guards, missing_guards
 from accounts.models import Account, Organization, User
-from voicemail.models import SpoolOrder, SpoolTask, Voicemailbox
+from voicemail.models import MailboxTally, SpoolOrder, SpoolTask, Voicemailbox
+from voicemail.tally import recount
 from voicemail.validators import is_trivial_pin, validate_strict_pin
 
 # A PBX carries out its orders within minutes.
@@ -55,6 +56,7 @@ class Kind(models.TextChoices):
     DUPLICATE = "duplicate"
     INVALID = "invalid_value"
     PIN = "trivial_pin"
+    TALLY = "wrong_tally"
     ORDER = "stale_order"
 
 
@@ -77,6 +79,7 @@ def findings(rows: Rows, *, now: datetime) -> Iterator[Finding]:
     yield from _orphans(rows)
     yield from _disagreeing(rows)
     yield from _duplicates(rows(Voicemailbox))
+    yield from _wrong_tallies(rows(Organization))
     for model in _COMMANDS:
         yield from _invalid(rows(model))
     yield from _stale_orders(rows(SpoolOrder), now)
@@ -142,12 +145,15 @@ def _postgresql_findings(found: set[str]) -> Iterator[Finding]:
 
 
 def fix() -> int:
-    """Make the guards and the indexes that the database lacks, and count them."""
+    """Make what the database lacks of guards and indexes, and a right tally; count what was."""
+    is_miscounted = any(_wrong_tallies(Organization.unscoped.all()))
+    if is_miscounted:
+        recount()
     missing = len(missing_guards(connection))
     # PostgreSQL makes no guard over rows that break it: they are findings of their own.
     with suppress(IntegrityError), transaction.atomic():
         install_guards(connection)
-    count = missing - len(missing_guards(connection))
+    count = is_miscounted + missing - len(missing_guards(connection))
     found = _names_in_place()
     for model in _models():
         for index in model._meta.indexes:
@@ -242,6 +248,18 @@ def _is_guessed(box: Voicemailbox) -> bool:
     except ValidationError:
         return True
     return False
+
+
+def _wrong_tallies(organizations: QuerySet[Organization]) -> Iterator[Finding]:
+    """Count the boxes of each organization, and compare."""
+    tallies = MailboxTally.unscoped.filter(organization=OuterRef("pk")).order_by()
+    total = Subquery(tallies.values("organization").annotate(sum=Sum("number")).values("sum"))
+    rows = organizations.order_by("pk").annotate(
+        counted=Count("voicemailboxes"), tallied=Coalesce(total, 0)
+    )
+    for one in rows.exclude(counted=F("tallied")).iterator(chunk_size=_AT_ONCE):
+        told = f"It has {one.counted:,} mailboxes, and Found says {one.tallied:,}."
+        yield Finding(Kind.TALLY, f"organization {one.pk} {one.domain}", told, "verify --fix")
 
 
 def _stale_orders(orders: Any, now: datetime) -> Iterator[Finding]:

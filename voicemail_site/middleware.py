@@ -7,6 +7,7 @@ import re
 import time
 import uuid
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, TypeAlias
@@ -34,6 +35,7 @@ FORWARDED_HEADERS = (
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 
 _PBX = "/asterisk/"
+_FOR_PROGRAMS = re.compile(r"/(?:(?:webapi|restapi|api)/?\Z|rng/|asterisk/|healthz\Z|readyz\Z)")
 
 UNREADABLE = "The request can't be read, or it names a host that is not served here."
 
@@ -72,6 +74,7 @@ def _client(sender: Address, forwarded: str) -> Address:
     return client
 
 
+@lru_cache(maxsize=1024)
 def _read_address(text: str) -> Address | None:
     try:
         address = ip_address(text)
@@ -145,6 +148,26 @@ class ApiErrorMiddleware:
         request.log_fields = {"outcome": "failed"}  # type: ignore[attr-defined]  # for the log
         text = UNREADABLE if response.status_code == HTTPStatus.BAD_REQUEST else BROKEN
         return exception_response(request, response.status_code, text)
+
+
+class ProgramsMiddleware:
+    """Answer programs here: the API, its grammar, PBXs and probes know no cookie and no page.
+
+    What follows in the list of middleware would take as long as a short answer itself.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not _FOR_PROGRAMS.match(request.path_info):
+            return self.get_response(request)
+        request.get_host()  # It refuses a host that is not served here.
+        match = request.resolver_match = resolve(request.path_info)
+        response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
+        if isinstance(response, HttpResponse):
+            response.headers["Content-Length"] = str(len(response.content))
+        return response
 
 
 def _is_error_page(response: HttpResponseBase) -> bool:

@@ -234,6 +234,9 @@ DATABASES = {
     }
 }
 
+# Whether PostgreSQL keeps the plans of short statements (voicemail_site.statements).
+DATABASE_PREPARE = _reader.flag("DATABASE_PREPARE", True)
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SIMPLE_HISTORY_DATE_INDEX = False
 
@@ -354,6 +357,8 @@ MIDDLEWARE = [
     "voicemail_site.middleware.RequestLogMiddleware",
     "voicemail_site.middleware.ApiErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "voicemail_site.middleware.ProgramsMiddleware",
+    # From here on for people's pages alone.
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -389,7 +394,7 @@ AUTHENTICATION_BACKENDS = [
 ]
 PASSWORD_HASHERS = [
     # 16 MiB a hash. Argon2 would take 100 MiB in each of the server's threads at once.
-    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "accounts.hashers.ScryptPasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [

@@ -7,10 +7,11 @@ from django.views.generic import TemplateView
 from voicemail_site.health import healthz, readyz
 
 urlpatterns = [
-    path("", TemplateView.as_view(template_name="landing.html"), name="landing"),
-    path("", include("voicemail_site.webapi.urls")),
-    path("", include("accounts.urls")),
+    # What is asked most comes first.
     path("asterisk/", include("voicemail.urls")),
+    path("", include("voicemail_site.webapi.urls")),
+    path("", TemplateView.as_view(template_name="landing.html"), name="landing"),
+    path("", include("accounts.urls")),
     path("admin/", admin.site.urls),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),

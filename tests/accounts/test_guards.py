@@ -31,6 +31,7 @@ from voicemail.models import Voicemailbox
 BOX = "voicemailbox_is_of_its_organizations_account"
 USER = "user_is_of_its_organizations_account"
 FIXED = "organization_keeps_its_account"
+TALLY = "mailboxes_are_tallied"
 
 on_sqlite = pytest.mark.skipif(
     connection.vendor != "sqlite", reason="Only SQLite rebuilds a table to alter it."
@@ -59,21 +60,22 @@ def insert(row: models.Model) -> None:
 def drop_guards() -> None:
     with connection.cursor() as cursor:
         if connection.vendor == "sqlite":
-            for name in (f"{BOX}_insert", f"{BOX}_update", f"{USER}_insert", FIXED):
+            gone = (f"{BOX}_insert", f"{BOX}_update", f"{USER}_insert", f"{TALLY}_delete", FIXED)
+            for name in gone:
                 cursor.execute(f"DROP TRIGGER {name}")
             return
         cursor.execute(f"ALTER TABLE voicemail_voicemailbox DROP CONSTRAINT {BOX}")
         cursor.execute(f"ALTER TABLE accounts_user DROP CONSTRAINT {USER}")
         cursor.execute(f"DROP TRIGGER {FIXED} ON accounts_organization")
+        for event in ("", "_delete", "_truncate"):
+            cursor.execute(f"DROP TRIGGER {TALLY}{event} ON voicemail_voicemailbox")
 
 
 def expected_names() -> list[str]:
     if connection.vendor == "sqlite":
-        tied = (BOX, USER)
-        return sorted(
-            [*(f"{name}_{verb}" for name in tied for verb in ("insert", "update")), FIXED]
-        )
-    return sorted([BOX, USER, FIXED])
+        tied = [f"{name}_{verb}" for name in (BOX, USER) for verb in ("insert", "update")]
+        return sorted([*tied, f"{TALLY}_insert", f"{TALLY}_delete", FIXED])
+    return sorted([BOX, USER, FIXED, TALLY])
 
 
 def stored_guards() -> list[str]:
@@ -82,7 +84,7 @@ def stored_guards() -> list[str]:
     if connection.vendor == "postgresql":
         query = f"""SELECT name FROM (
             SELECT conname AS name FROM pg_constraint UNION ALL SELECT tgname FROM pg_trigger
-            ) AS named WHERE name IN ('{BOX}', '{USER}', '{FIXED}') ORDER BY name"""  # noqa: S608  # Ours.
+            ) AS named WHERE name IN ('{BOX}', '{USER}', '{FIXED}', '{TALLY}') ORDER BY name"""  # noqa: S608  # Ours.
     with connection.cursor() as cursor:
         cursor.execute(query)
         return [name for (name,) in cursor.fetchall()]

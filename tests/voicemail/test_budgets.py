@@ -7,6 +7,7 @@ as a savepoint.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +27,9 @@ from voicemail.models import Voicemailbox
 from voicemail_site.webapi.registry import actions
 
 TRANSACTION = ["SAVEPOINT", "RELEASE"]
+
+# A cursor of PostgreSQL lives in a transaction.
+LONG_LISTS_ARE_TRANSACTIONS = connection.vendor == "postgresql"
 
 
 @dataclass(frozen=True)
@@ -63,13 +67,18 @@ BUDGETS = (
     Budget("OrganizationRead", {"Domain": "{domain}"}, 2),
     Budget("OrganizationBrowse", ACCOUNT, 3),
     Budget("OrganizationBrowse", ACCOUNT | UNCOUNTED, 3),
-    Budget("VoicemailboxAdd", ORGANIZATION | NEW, 4, "INSERT INSERT INSERT", is_transaction=True),
+    Budget("VoicemailboxAdd", ORGANIZATION | NEW, 3, "INSERT INSERT INSERT", is_transaction=True),
     Budget("VoicemailboxRead", BOX, 2),
     Budget("VoicemailboxBrowse", ACCOUNT, 3),
     Budget("VoicemailboxBrowse", ACCOUNT | UNCOUNTED, 3),
     Budget("VoicemailboxBrowse", ORGANIZATION, 3),
     Budget("VoicemailboxBrowse", ORGANIZATION | UNCOUNTED, 3),
-    Budget("VoicemailboxBrowse", ACCOUNT | {"Limit": "25000"}, 3),
+    Budget(
+        "VoicemailboxBrowse",
+        ACCOUNT | {"Limit": "25000"},
+        3,
+        is_transaction=LONG_LISTS_ARE_TRANSACTIONS,
+    ),
     Budget("VoicemailboxBrowse", ACCOUNT | {"Limit": "1", "OrderBy": "Mailbox Desc"}, 3),
     Budget(
         "VoicemailboxEdit",
@@ -111,7 +120,12 @@ def counting_statements() -> Iterator[list[str]]:
     kinds: list[str] = []
     with CaptureQueriesContext(connection) as captured:
         yield kinds
-    kinds += [query["sql"].split()[0] for query in captured.captured_queries]
+    for query in captured.captured_queries:
+        first = query["sql"].split()[0]
+        if first == "DECLARE":
+            first = "SELECT"  # By a cursor.
+        # Several writes may be one statement.
+        kinds += re.findall(r"\b(INSERT|UPDATE|DELETE)\b", query["sql"]) if first == "WITH" else [first]
 
 
 @contextmanager
@@ -219,5 +233,5 @@ def test_the_longest_page_takes_three_statements_and_no_objects(
         response = as_alice.http.get("/webapi", sent)
         body = response.getvalue()
     assert body.count(b'"VoicemailboxId":') == 25_000
-    assert statements == ["SELECT"] * 3
+    assert [kind for kind in statements if kind not in TRANSACTION] == ["SELECT"] * 3
     assert made["Voicemailbox"] == 0

@@ -8,6 +8,7 @@ from django.utils.xmlutils import UnserializableContentError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.webapi.plain import PlainRenderer
 from tests.webapi.trees import ATTRIBUTES, tree_of_xml
 from voicemail_site.webapi.names import is_xml_text
 from voicemail_site.webapi.renderers import (
@@ -223,3 +224,17 @@ def test_json_is_safe_inside_a_page(tree: Any) -> None:
     document = JSONRenderer().render({"Response": tree}).decode()
 
     assert not set(document) & set("<>&\u2028\u2029")
+
+
+@given(TREES)
+def test_a_document_is_what_the_plain_way_writes(tree: Any) -> None:
+    document = {"Response": tree}
+
+    assert XMLRenderer().render(document) == PlainRenderer().render(document)
+
+
+@given(CARRIED)
+def test_an_exception_is_what_the_plain_way_writes(text: str) -> None:
+    document = {"Exception": text}
+
+    assert XMLRenderer().render(document) == PlainRenderer().render(document)

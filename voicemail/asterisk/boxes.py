@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.db.models import Exists, OuterRef, QuerySet
 
+from accounts.models import Organization
 from accounts.validators import DOMAIN_PATTERN
 from voicemail.asterisk.credentials import Credentials
 from voicemail.asterisk.mapping import COLUMNS
-from voicemail.models import SpoolOrder, Voicemailbox
+from voicemail.models import Pbx, SpoolOrder, Voicemailbox
+from voicemail_site.statements import Param, Statement
 
 _MAILBOX = re.compile(r"[1-9][0-9]{0,6}")
 
@@ -47,10 +50,32 @@ def find_row(credentials: Credentials, keys: dict[str, str]) -> dict[str, Any] |
     A number alone that several organizations have means none: the caller must not land in a
     stranger's box.
     """
-    if not keys.keys() <= {"mailbox", "context"} or "mailbox" not in keys:
+    if not keys.keys() <= {"mailbox", "context"} or not _MAILBOX.fullmatch(keys.get("mailbox", "")):
         return None
-    boxes = at_number(boxes_for(credentials), keys["mailbox"])
-    if "context" in keys:
-        boxes = in_context(boxes, keys["context"])
-    rows: list[Any] = list(boxes.order_by().values(*COLUMNS)[:2])
-    return dict(rows[0]) if len(rows) == 1 else None
+    context = keys.get("context")
+    if context is not None and not re.match(DOMAIN_PATTERN, context):
+        return None
+    rows = _single(
+        is_named=credentials.name is not None,
+        has_context=context is not None,
+        has_spool_orders=settings.SPOOL_ORDERS,
+    ).fetch(
+        name=credentials.name,
+        digest=credentials.digest,
+        mailbox=int(keys["mailbox"]),
+        domain=context,
+    )
+    return dict(zip(COLUMNS, rows[0], strict=True)) if len(rows) == 1 else None
+
+
+@cache
+def _single(*, is_named: bool, has_context: bool, has_spool_orders: bool) -> Statement:
+    """Give the statement of a look-up; whether there are spool orders is in ``boxes_for``."""
+    name = Param.of(Pbx, "name") if is_named else None
+    credentials = Credentials(name, Param.of(Pbx, "credential_digest", "digest"))
+    where = {"mailbox": Param.of(Voicemailbox, "mailbox")}
+    if has_context:
+        where["organization__domain"] = Param.of(Organization, "domain")
+    return Statement(
+        lambda: boxes_for(credentials).filter(**where).order_by().values_list(*COLUMNS)[:2]
+    )

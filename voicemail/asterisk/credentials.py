@@ -6,6 +6,7 @@ import base64
 import binascii
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.models import OuterRef
 from django.http import HttpRequest
@@ -22,10 +23,10 @@ _noted: dict[tuple[str | None, str], float] = {}
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request presents."""
+    """What a request presents; in a statement, Params stand for it."""
 
-    name: str | None
-    digest: str
+    name: Any
+    digest: Any
 
     @property
     def pbxs(self) -> PbxQuerySet:

@@ -1,19 +1,23 @@
 """Declarations of the Result's elements: from rows and columns to the document's tree.
 
 A Tree is plain data: a text, or a dict of children in their order. A list under a name repeats
-the element, and the key ``@attributes`` holds the attributes.
+the element, Records under it are written as such a list would be, and the key ``@attributes``
+holds the attributes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import reduce
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-Tree: TypeAlias = "str | Mapping[str, Tree | Sequence[Tree]]"
+if TYPE_CHECKING:
+    from voicemail_site.webapi.records import Records
+
+Tree: TypeAlias = "str | Mapping[str, Tree | Sequence[Tree] | Records]"
 
 
 def as_text(value: object) -> str:
@@ -55,58 +59,27 @@ class Group:
         self.members = members
 
     @property
-    def columns(self) -> tuple[str, ...]:
-        """Give the columns of all members, nested ones included, in their order."""
-        columns: list[str] = []
+    def leaves(self) -> tuple[Member, ...]:
+        """Give all members that are filled, nested ones included, in their order."""
+        leaves: list[Member] = []
         for member in self.members:
             if isinstance(member, Group):
-                columns.extend(member.columns)
+                leaves.extend(member.leaves)
             elif isinstance(member, Member):
-                columns.append(member.column)
-        return tuple(columns)
+                leaves.append(member)
+        return tuple(leaves)
 
-    def tree(self, row: Iterable[object]) -> dict[str, Tree]:
-        """Build the element from a row of ``columns``."""
-        return self._tree(iter(row))
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Give the columns of the leaves."""
+        return tuple(leaf.column for leaf in self.leaves)
 
-    def _tree(self, values: Any) -> dict[str, Tree]:
-        return {member.name: self._child(member, values) for member in self.members}
-
-    def _child(self, member: Member | Fixed | Group, values: Any) -> Tree:
-        if isinstance(member, Group):
-            return member._tree(values)
-        return member.text if isinstance(member, Fixed) else as_text(next(values))
-
-    def tree_of(self, instance: object) -> dict[str, Tree]:
-        """Build the element from an object whose attributes are the columns."""
-        return self.tree(reduce(getattr, column.split("__"), instance) for column in self.columns)
+    def texts_of(self, instance: object) -> tuple[str, ...]:
+        """Give the leaves' texts of an object whose attributes are the columns."""
+        return tuple(
+            as_text(reduce(getattr, column.split("__"), instance)) for column in self.columns
+        )
 
 
 class Element(Group):
     """An element of a Result."""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a list: its records as rows, and how many there would be without a limit."""
-
-    limit: int
-    offset: int
-    rows: Sequence[Sequence[object]]
-    found: int | None
-
-
-@dataclass(frozen=True)
-class Collection:
-    """A list of elements, with Limit, Offset and, where asked for and not zero, Found."""
-
-    name: str
-    element: Element
-
-    def tree(self, page: Page) -> Tree:
-        """Build the list element from a page."""
-        attributes = {"Limit": str(page.limit), "Offset": str(page.offset)}
-        if page.found:
-            attributes["Found"] = str(page.found)
-        rows: list[Tree] = [self.element.tree(row) for row in page.rows]
-        return {"@attributes": attributes, self.element.name: rows}

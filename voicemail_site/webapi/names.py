@@ -1,6 +1,7 @@
 """Names and text as the wire has them: CamelCase, NCName, XML's characters."""
 
 import re
+from functools import cache
 
 # XML 1.0, production Char: everything else can't be written, not even escaped.
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -12,6 +13,7 @@ _NAME_START = (
 _NCNAME = re.compile(f"[{_NAME_START}][{_NAME_START}\\-.0-9\u00b7\u0300-\u036f\u203f-\u2040]*")
 
 
+@cache
 def wire_name(name: str) -> str:
     """Give the wire's name of a Python name: ``say_caller_id`` is ``SayCallerId``."""
     return "".join(word.capitalize() for word in name.split("_"))

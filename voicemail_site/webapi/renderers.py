@@ -10,23 +10,25 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from io import StringIO
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
-from django.utils.xmlutils import SimplerXMLGenerator, UnserializableContentError
 from rest_framework.renderers import BaseRenderer
 from rest_framework_xml import renderers as xml
 
 from voicemail_site.webapi.elements import Tree
-from voicemail_site.webapi.names import is_xml_text
+from voicemail_site.webapi.records import JSON, JSON_ESCAPES, XML, Records, carried_by_xml
 
 NAMESPACE = "http://www.jnctn.net/ns/rest/2006-01"
+_XMLNS = f' xmlns="{NAMESPACE}"'
+_DECLARATION = '<?xml version="1.0" encoding="utf-8"?>\n'
 ATTRIBUTES = "@attributes"
 
 _CALLBACK = re.compile(r"[A-Za-z0-9._\[\]]{1,128}")
 
-# A document that is pasted or loaded into a page must not end its script, nor begin a tag.
-_JSON_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+# Where records belong: no text of a document can have this, and so none looks like it in JSON.
+_PLACE = "\0"
+_JSON_PLACE = r'"\u0000"'
 
 
 def is_legal_callback(text: str) -> bool:
@@ -34,29 +36,43 @@ def is_legal_callback(text: str) -> bool:
     return _CALLBACK.fullmatch(text) is not None
 
 
-class _Generator(SimplerXMLGenerator):
-    """Django's generator, made to lose no carriage return and to keep the attributes' order."""
+class _Writer:
+    """Write a tree as XML, in one pass; where records belong, their place is kept."""
 
-    def __init__(self, out: StringIO, encoding: str) -> None:
-        super().__init__(out, encoding, short_empty_elements=True)
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.records: Records | None = None
 
-    def startElement(self, name: str, attrs: Any) -> None:  # noqa: N802  # SAX names it.
-        # Django's own sorts the attributes.
-        super(SimplerXMLGenerator, self).startElement(name, attrs)
+    def write(self, name: str, tree: Tree | Records, attributes: str = "") -> None:
+        """Write an element; one without content is closed at once."""
+        if isinstance(tree, str):
+            text = f">{_escaped(tree)}</{name}>" if tree else "/>"
+            self.parts.append(f"<{name}{attributes}{text}")
+        elif isinstance(tree, Records):
+            self._keep_place(tree)
+        else:
+            self._write_members(name, tree, attributes + _attributes(tree))
 
-    def characters(self, content: str) -> None:
-        """Write a text; a raw carriage return would be read back as a line feed."""
-        first, *others = content.split("\r")
-        super().characters(first)
-        for piece in others:
-            self.ignorableWhitespace("&#13;")
-            super().characters(piece)
+    def _write_members(self, name: str, tree: Mapping[str, Any], attributes: str) -> None:
+        parts, before = self.parts, len(self.parts)
+        parts.append(f"<{name}{attributes}>")
+        for member, child in tree.items():
+            if member == ATTRIBUTES:
+                continue
+            if isinstance(child, str | Mapping | Records):
+                self.write(member, child)
+            else:
+                for each in child or ():
+                    self.write(member, each)
+        if len(parts) == before + 1:
+            parts[before] = f"<{name}{attributes}/>"
+        else:
+            parts.append(f"</{name}>")
 
-    def section(self, text: str) -> None:
-        """Write a text as CDATA, interrupted where CDATA can't carry it."""
-        safe = text.replace("]]>", "]]]]><![CDATA[>").replace("\r", "]]>&#13;<![CDATA[")
-        # What SAX calls ignorable is written as it stands.
-        self.ignorableWhitespace(f"<![CDATA[{safe}]]>")
+    def _keep_place(self, records: Records) -> None:
+        if records.rows:
+            self.records = records
+            self.parts.append(_PLACE)
 
 
 class XMLRenderer(xml.XMLRenderer):  # type: ignore[misc]  # The base has no types.
@@ -71,26 +87,28 @@ class XMLRenderer(xml.XMLRenderer):  # type: ignore[misc]  # The base has no typ
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Write a document; raises UnserializableContentError for text that XML can't carry."""
-        stream = StringIO()
-        generator = _Generator(stream, self.charset)
-        generator.startDocument()
-        for name, tree in data.items():
-            generator.startElement(name, {"xmlns": NAMESPACE} | _attributes(tree))
-            if name == "Exception":
-                generator.section(str(tree))
-            else:
-                self._to_xml(generator, tree)
-            generator.endElement(name)
-        return _checked(stream.getvalue()).encode()
+        return b"".join(self.pieces(data))
 
-    def _to_xml(self, xml: _Generator, data: Tree) -> None:
-        if isinstance(data, str):
-            xml.characters(data)
-            return
-        for name, tree in _elements(data):
-            xml.startElement(name, _attributes(tree))
-            self._to_xml(xml, tree)
-            xml.endElement(name)
+    def pieces(
+        self, data: Mapping[str, Tree], renderer_context: Mapping[str, Any] | None = None
+    ) -> Iterator[bytes]:
+        """Write a document piece by piece; it raises no later than with the first one."""
+        before, records, after = self._parts(data)
+        yield before.encode()
+        if records is not None:
+            yield from (piece.encode() for piece in records.pieces(XML))
+            yield after.encode()
+
+    def _parts(self, data: Mapping[str, Tree]) -> tuple[str, Records | None, str]:
+        """Write what stands before and after the records, if there are any."""
+        writer = _Writer()
+        for name, tree in data.items():
+            if name == "Exception":
+                writer.parts.append(f"<{name}{_XMLNS}>{_section(str(tree))}</{name}>")
+            else:
+                writer.write(name, tree, _XMLNS)
+        before, _, after = "".join([_DECLARATION, *writer.parts]).partition(_PLACE)
+        return before, writer.records, after
 
 
 class JSONRenderer(BaseRenderer):
@@ -106,10 +124,22 @@ class JSONRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Write a document."""
-        text = json.dumps(_json_value(data), ensure_ascii=False, separators=(",", ":"))
-        for character, escape in _JSON_ESCAPES.items():
-            text = text.replace(character, escape)
-        return text.encode()
+        return b"".join(self.pieces(data, renderer_context))
+
+    def pieces(
+        self, data: Mapping[str, Tree], renderer_context: Mapping[str, Any] | None = None
+    ) -> Iterator[bytes]:
+        """Write a document piece by piece."""
+        held: list[Records] = []
+        tree = _json_value(data, held)
+        text = json.dumps(tree, ensure_ascii=False, separators=(",", ":")).translate(JSON_ESCAPES)
+        before, _, after = text.partition(_JSON_PLACE)
+        yield before.encode()
+        for records in held:
+            yield b"[" if records.are_several else b""
+            yield from (piece.encode() for piece in records.pieces(JSON))
+            yield b"]" if records.are_several else b""
+            yield after.encode()
 
 
 class JSONPRenderer(JSONRenderer):
@@ -118,49 +148,50 @@ class JSONPRenderer(JSONRenderer):
     media_type = "application/javascript"
     format = "jsonp"
 
-    def render(
-        self,
-        data: Mapping[str, Tree],
-        accepted_media_type: str | None = None,
-        renderer_context: Mapping[str, Any] | None = None,
-    ) -> bytes:
-        """Write a document; ``renderer_context`` has a legal callback."""
+    def pieces(
+        self, data: Mapping[str, Tree], renderer_context: Mapping[str, Any] | None = None
+    ) -> Iterator[bytes]:
+        """Write a document piece by piece; ``renderer_context`` has a legal callback."""
         callback = str((renderer_context or {})["callback"])
-        return b"%s( %s );" % (callback.encode("ascii"), super().render(data))
+        yield f"{callback}( ".encode("ascii")
+        yield from super().pieces(data)
+        yield b" );"
 
 
-def _attributes(tree: Any) -> dict[str, str]:
-    return {} if isinstance(tree, str) else tree.get(ATTRIBUTES, {})
+def _attributes(tree: Mapping[str, Any]) -> str:
+    attributes = tree.get(ATTRIBUTES, {}).items()
+    return "".join(f" {name}={quoteattr(carried_by_xml(text))}" for name, text in attributes)
 
 
-def _elements(tree: Mapping[str, Any]) -> Iterator[tuple[str, Tree]]:
-    """Give each child element with its name, those of a list one by one."""
-    for name, child in tree.items():
-        if isinstance(child, str | Mapping):
-            if name != ATTRIBUTES:
-                yield name, child
-        else:
-            yield from ((name, each) for each in child or ())
+def _escaped(text: str) -> str:
+    return XML.escape(text) if XML.special.search(text) else text
 
 
-def _checked(document: str) -> str:
-    # Django's own check knows no surrogates and looks at no attributes.
-    if not is_xml_text(document):
-        raise UnserializableContentError("XML 1.0 can't carry a character of this document.")
-    return document
+def _section(text: str) -> str:
+    """Write a text as CDATA, interrupted where CDATA can't carry it."""
+    safe = carried_by_xml(text).replace("]]>", "]]]]><![CDATA[>").replace("\r", "]]>&#13;<![CDATA[")
+    return f"<![CDATA[{safe}]]>"
 
 
-def _json_value(tree: Tree) -> Any:
+def _json_value(tree: Tree, held: list[Records]) -> Any:
+    """Give what ``json`` writes; records are held back, and their place is kept."""
     if isinstance(tree, str):
         return tree or {}
-    members = {name: _json_member(name, child) for name, child in tree.items()}
+    members = {name: _json_member(name, child, held) for name, child in tree.items()}
     return {name: member for name, member in members.items() if member is not None}
 
 
-def _json_member(name: str, child: Any) -> Any:
+def _json_member(name: str, child: Any, held: list[Records]) -> Any:
     if name == ATTRIBUTES or child is None:
         return child or None
+    if isinstance(child, Records):
+        return _held(child, held) if child.rows else None
     if isinstance(child, str | Mapping):
-        return _json_value(child)
-    several = [_json_value(each) for each in child]
+        return _json_value(child, held)
+    several = [_json_value(each, held) for each in child]
     return several if len(several) > 1 else next(iter(several), None)
+
+
+def _held(records: Records, held: list[Records]) -> str:
+    held.append(records)
+    return _PLACE

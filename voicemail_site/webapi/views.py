@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
@@ -18,6 +19,7 @@ from rest_framework.views import APIView
 
 from voicemail_site.logs import request_id
 from voicemail_site.webapi.action import Action
+from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.envelope import Answer, document
 from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.negotiation import OutputNegotiation
@@ -35,8 +37,10 @@ from voicemail_site.webapi.parsers import (
     collect,
     parse_query,
 )
+from voicemail_site.webapi.records import is_long
 from voicemail_site.webapi.registry import actions
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
+from voicemail_site.webapi.streaming import BusyError, Stream, client_of
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ SECURITY_HEADERS = {
 }
 
 UNREACHABLE = "The service can't reach its database at the moment. Please try again."
+BUSY = "Several long lists are being sent already. Please try again in a few seconds."
 BROKEN = "Something went wrong on our side."
 TOO_LARGE = (
     "The request is too large: a body or query may have 1 MiB, 1,000 parameters and "
@@ -76,8 +81,10 @@ class WebApiView(APIView):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Answer, and write the answer here, so that a failure to write it is answered as well."""
         response = super().dispatch(request, *args, **kwargs)
+        if not isinstance(response, Response):
+            return response
         try:
-            return response.render()  # type: ignore[attr-defined, no-any-return]  # DRF's Response
+            return response.render()  # type: ignore[no-any-return]  # DRF has no types.
         except Exception as exc:  # noqa: BLE001  # Whatever it is, it is answered and logged.
             return self._write_exception(self.handle_exception(exc))
 
@@ -101,7 +108,7 @@ class WebApiView(APIView):
         pairs: list[Pair] = parser.parse(request.stream, request.content_type)
         return pairs
 
-    def get(self, request: Request) -> Response:
+    def get(self, request: Request) -> HttpResponseBase:
         """Carry out the action that the parameters name."""
         session: Any = request.auth
         answer = Answer(self.parameters, session=session)
@@ -111,9 +118,20 @@ class WebApiView(APIView):
             answer.refuse(error)
         self._log(request, answer)
         elapsed = int((time.perf_counter() - self.started) * 1000)
-        return Response(document(answer, now=timezone.now(), duration_ms=elapsed))
+        told = document(answer, now=timezone.now(), duration_ms=elapsed)
+        if is_long(answer.result):
+            return self._send_by_pieces(request, told)
+        return Response(told)
 
     post = get
+
+    def _send_by_pieces(self, request: Request, told: Mapping[str, Tree]) -> HttpResponseBase:
+        renderer: Any = request.accepted_renderer
+        pieces = renderer.pieces(told, self.get_renderer_context())
+        return StreamingHttpResponse(
+            Stream(pieces, client_of(request._request.META)),
+            content_type=f"{renderer.media_type}; charset={renderer.charset}",
+        )
 
     def _carry_out(self, request: Request, answer: Answer) -> None:
         """Go through docs/protocol.md, Order of checks."""
@@ -165,6 +183,8 @@ class WebApiView(APIView):
                 )
             case TooLarge():
                 status, text = 413, TOO_LARGE
+            case BusyError():
+                status, text, headers = 503, BUSY, {"Retry-After": "5"}
             case OperationalError() | InterfaceError():
                 logger.error("The database can't be reached.", exc_info=exc)
                 status, text = 503, UNREACHABLE

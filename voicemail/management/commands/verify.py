@@ -29,7 +29,8 @@ class Verify(ListVerb):
     That is: guards, indexes and constraints that the database lacks, rows whose foreign keys lead
     nowhere, boxes and users of another account than their organization's, numbers and addresses
     that several boxes have, values that break the rules of their field, so that XML or the PBX
-    could not carry them, trivial PINs, and spool orders that a PBX has not carried out for a day.
+    could not carry them, trivial PINs, a number of boxes that Found has wrong, and spool orders
+    that a PBX has not carried out for a day.
     """
 
     example = "verify --all-accounts --fix"
@@ -41,12 +42,12 @@ class Verify(ListVerb):
         parser.add_argument(
             "--fix",
             action="store_true",
-            help="Make missing guards and indexes first; nothing else is safe to mend.",
+            help="Make missing guards and indexes, and a right tally, first; the rest is not safe.",
         )
 
     def run(self) -> None:
         if self.options["fix"]:
-            self.note(f"Guards and indexes made: {verification.fix()}.")
+            self.note(f"Guards, indexes and tallies made: {verification.fix()}.")
         self.number = 0
         super().run()
         if self.number:

@@ -1,0 +1,230 @@
+"""Compiled statements give what their querysets would, and outlive a lost connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db.models import Count, F, Value
+from django.db.models.functions import Concat
+from django.test.utils import CaptureQueriesContext
+
+from accounts.models import Account, Change, Organization
+from accounts.scoping import ScopedStatement
+from tests.factories import make_account, make_organization, make_voicemailbox
+from voicemail.models import Voicemailbox
+from voicemail_site.statements import Param, Statement, Text
+
+ON_POSTGRESQL = pytest.mark.skipif(
+    connection.vendor != "postgresql", reason="Only PostgreSQL keeps plans and loses connections."
+)
+
+BY_DOMAIN = Statement(lambda: Organization.unscoped.filter(domain=Param.of(Organization, "domain")))
+
+
+@pytest.fixture
+def box(organization: Organization) -> Voicemailbox:
+    return make_voicemailbox(organization, mailbox=1001)
+
+
+def test_objects_are_those_of_the_queryset(organization: Organization) -> None:
+    (found,) = BY_DOMAIN.fetch(domain="acme.example.com")
+
+    assert found == organization
+    assert vars(found)["contact_country"] == organization.contact_country
+    assert found.created == Organization.unscoped.get().created
+    assert found.changed_fields() == []
+
+
+def test_a_value_is_prepared_as_in_any_query(organization: Organization) -> None:
+    assert list(BY_DOMAIN.fetch(domain="ACME.example.COM")) == [organization]
+
+
+def test_related_objects_come_along(box: Voicemailbox) -> None:
+    statement = Statement(
+        lambda: Voicemailbox.unscoped.filter(pk=Param.of(Voicemailbox, "id")).select_related(
+            "organization"
+        )
+    )
+    (found,) = statement.fetch(id=box.pk)
+
+    with CaptureQueriesContext(connection) as captured:
+        assert found.organization.domain == "acme.example.com"
+    assert len(captured) == 0
+
+
+def test_tuples_are_those_of_values_list(box: Voicemailbox) -> None:
+    rows = Voicemailbox.unscoped.values_list("id", "say_caller_id", "created", "fullname")
+
+    assert list(Statement(lambda: rows).fetch()) == list(rows)
+
+
+def test_what_is_the_same_in_every_call_may_have_any_characters(organization: Organization) -> None:
+    rows = Organization.unscoped.values_list(Concat("domain", Value(" 100% of it's \\ %s %%")))
+
+    assert list(Statement(lambda: rows).fetch()) == [("acme.example.com 100% of it's \\ %s %%",)]
+
+
+def test_a_query_that_finds_nothing_asks_nothing(db: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        assert list(Statement(Organization.unscoped.none).fetch()) == []
+        assert list(Statement(Organization.unscoped.none).stream(chunk=10)) == []
+    assert len(captured) == 0
+
+
+def test_the_sql_is_made_once(organization: Organization) -> None:
+    made: list[int] = []
+
+    def rows() -> Any:
+        made.append(1)
+        return Organization.unscoped.filter(pk=Param.of(Organization, "id"))
+
+    statement = Statement(rows)
+    for number in (organization.pk, 0):
+        statement.fetch(id=number)
+
+    assert len(made) == 1
+
+
+def test_a_page_begins_and_ends_where_it_is_told(account: Account) -> None:
+    pks = [make_organization(account).pk for _ in range(5)]
+    pages = Statement(lambda: Organization.unscoped.order_by("id"), is_page=True)
+
+    assert [each.pk for each in pages.fetch(limit=2, offset=1)] == pks[1:3]
+
+
+def test_pieces_follow_each_other(account: Account) -> None:
+    pks = [make_organization(account).pk for _ in range(5)]
+    pages = Statement(lambda: Organization.unscoped.order_by("id"), is_page=True)
+    pieces = list(pages.stream(chunk=2, limit=10, offset=0))
+
+    assert [[each.pk for each in piece] for piece in pieces] == [pks[:2], pks[2:4], pks[4:]]
+
+
+def test_a_scoped_statement_gives_the_callers_rows_alone(
+    alice: Any, charlie: Any, staff: Any, bob: Any, organization: Organization
+) -> None:
+    statement = ScopedStatement(
+        lambda caller: Organization.objects.visible_to(caller).filter(
+            pk=Param.of(Organization, "id")
+        )
+    )
+    found = [statement.first(caller, id=organization.pk) for caller in (alice, charlie, staff, bob)]
+
+    assert found == [organization, None, organization, None]
+
+
+@pytest.fixture
+def _prepared(settings: Any) -> None:
+    settings.DATABASE_PREPARE = True
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_prepared")
+def test_a_plan_is_made_once_a_connection(organization: Organization) -> None:
+    statement = Statement(
+        lambda: Organization.unscoped.filter(
+            pk=Param.of(Organization, "id"), contact_name="100%"
+        ).values_list("id")
+    )
+    with CaptureQueriesContext(connection) as captured:
+        for _ in range(3):
+            assert list(statement.fetch(id=organization.pk)) == []
+    verbs = [query["sql"].split()[0] for query in captured.captured_queries]
+
+    assert verbs == ["PREPARE", "EXECUTE", "EXECUTE", "EXECUTE"]
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_prepared")
+def test_what_is_written_by_a_kept_plan_is_what_was_to_be(account: Account) -> None:
+    organization = make_organization(account, contact_name="It's 100% %s")
+    box = make_voicemailbox(organization, fullname="O'Brien \\ %s", say_datetime=True)
+
+    assert Organization.unscoped.get(pk=organization.pk).contact_name == "It's 100% %s"
+    stored = Voicemailbox.unscoped.get(pk=box.pk)
+    assert (stored.fullname, stored.say_datetime) == ("O'Brien \\ %s", True)
+    assert Voicemailbox.history.filter(id=box.pk).get().fullname == "O'Brien \\ %s"
+
+
+@pytest.fixture
+def _committed(transactional_db: None) -> Iterator[None]:
+    """Let the connection be lost; the test's own is opened again in the end."""
+    yield
+    connection.close()
+
+
+def lose_connection() -> None:
+    """End the server's side of the connection, as a restart of the database does."""
+    from psycopg2 import connect  # type: ignore[import-untyped]  # It has no types.
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+    other = connect(**connection.get_connection_params() | {"cursor_factory": None})
+    try:
+        other.autocommit = True
+        other.cursor().execute("SELECT pg_terminate_backend(%s)", [pid])
+    finally:
+        other.close()
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_committed")
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_a_lost_connection_is_opened_again(settings: Any, is_prepared: bool) -> None:
+    settings.DATABASE_PREPARE = is_prepared
+    organization = make_organization(make_account(), domain="acme.example.com")
+    assert list(BY_DOMAIN.fetch(domain="acme.example.com")) == [organization]
+    lose_connection()
+
+    assert list(BY_DOMAIN.fetch(domain="acme.example.com")) == [organization]
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_committed")
+def test_within_a_transaction_a_lost_connection_is_an_error() -> None:
+    def lose_it_and_go_on() -> None:
+        with transaction.atomic():
+            lose_connection()
+            BY_DOMAIN.fetch(domain="acme.example.com")
+
+    with pytest.raises((OperationalError, InterfaceError)):
+        lose_it_and_go_on()
+
+
+def test_an_error_of_the_statement_is_raised_once(db: None) -> None:
+    broken = Statement(lambda: Organization.unscoped.values_list("id"))
+    broken._for_engine().text = Text("SELECT nothing_like_it", 0)
+
+    with pytest.raises(DatabaseError), transaction.atomic():
+        broken.fetch()
+
+
+def test_a_saved_object_is_stored_as_django_would(account: Account) -> None:
+    change = Change(actor="somebody", channel="web", account=account)
+    change.save()
+    stored = Change.unscoped.get(pk=change.pk)
+    stored.actor, stored.account_id = "somebody else", None
+    stored.save(update_fields=["actor", "account"])
+    stored.refresh_from_db()
+
+    assert (stored.actor, stored.account_id, stored.channel) == ("somebody else", None, "web")
+
+
+def test_an_update_of_a_row_that_is_gone_is_an_error(account: Account) -> None:
+    change = Change(actor="somebody", channel="web")
+    change.save()
+    Change.unscoped.filter(pk=change.pk).delete()
+
+    with pytest.raises(DatabaseError):
+        change.save(update_fields=["actor"])
+
+
+def test_counting_in_a_statement_gives_a_number(account: Account) -> None:
+    make_organization(account)
+    rows = Account.unscoped.annotate(number=Count("organizations")).values_list(F("number"))
+
+    assert list(Statement(lambda: rows).fetch()) == [(1,)]

@@ -1,0 +1,223 @@
+"""Statements whose SQL is made once for the life of the process, and planned once a connection.
+
+Django makes a query's SQL anew each time, and PostgreSQL a plan for it; for a short query the two
+take several times as long as running it (docs/performance.md, What was done). A statement is
+declared as an ordinary queryset, its scope included, with a ``Param`` in the place of each value
+that differs from call to call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import count
+from typing import Any, TypeAlias
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from django.core.exceptions import EmptyResultSet
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models.query import ValuesListIterable, get_related_populators
+from django.db.models.sql.compiler import SQLCompiler
+
+Row: TypeAlias = "tuple[Any, ...]"
+Convert: TypeAlias = "Callable[[list[Row]], Sequence[Any]]"
+
+_POSTGRESQL = "postgresql"
+
+
+class Param(Expression):
+    """A value that is given when a statement is run, by this name."""
+
+    def __init__(self, name: str, output_field: Field[Any, Any]) -> None:
+        super().__init__(output_field=output_field)
+        self.name = name
+
+    @classmethod
+    def of(cls, model: type[Model], field: str, name: str = "") -> Param:
+        """Stand for a value of a model's field, which prepares it as it does in any query."""
+        return cls(name or field, model._meta.get_field(field))  # type: ignore[arg-type]  # no relation back
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        return "%s", [self]
+
+
+LIMIT = Param("limit", BigIntegerField())
+OFFSET = Param("offset", BigIntegerField())
+
+
+_numbers = count(1)
+# What each connection has a plan for.
+_planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+
+
+class Text:
+    """The text of a statement for one engine, with a ``%s`` for each argument.
+
+    PostgreSQL keeps its plan for as long as the connection lives, unless ``is_planned_anew``:
+    that is for statements whose best plan depends on the arguments.
+    """
+
+    def __init__(self, sql: str, arguments: int, *, is_planned_anew: bool = False) -> None:
+        self.sql = sql
+        self._is_planned_anew = is_planned_anew
+        self._name = f"statement_{next(_numbers)}"
+        self._numbered = sql % tuple(f"${n + 1}" for n in range(arguments))
+        slots = ", ".join(["%s"] * arguments)
+        self._execute = f"EXECUTE {self._name} ({slots})" if slots else f"EXECUTE {self._name}"
+
+    def run(self, cursor: Any, arguments: Sequence[Any]) -> None:
+        """Run the statement."""
+        is_kept = settings.DATABASE_PREPARE and not self._is_planned_anew
+        if not is_kept or connection.vendor != _POSTGRESQL:
+            cursor.execute(self.sql, arguments)
+            return
+        names = _planned.setdefault(connection.connection, set())
+        if self._name not in names:
+            cursor.execute(f"PREPARE {self._name} AS {self._numbered}")
+            names.add(self._name)
+        cursor.execute(self._execute, arguments)
+
+
+class Statement:
+    """A query that is compiled at its first use.
+
+    ``rows`` gives the queryset; what it would give is given here as well, objects or tuples. With
+    ``is_page``, ``fetch`` and ``stream`` take ``limit`` and ``offset``, which Django would write
+    into the text.
+    """
+
+    def __init__(
+        self,
+        rows: Callable[[], QuerySet[Any, Any]],
+        *,
+        is_page: bool = False,
+        is_planned_anew: bool = False,
+    ) -> None:
+        self._rows = rows
+        self._is_page = is_page
+        self._is_planned_anew = is_planned_anew or is_page
+        self._compiled: dict[str, _Compiled] = {}
+
+    def fetch(self, **values: Any) -> Sequence[Any]:
+        """Run the statement with these values, and give all rows.
+
+        A connection that died while it was idle is opened again: that takes the place of Django's
+        health check, which would ask the database for nothing once a request.
+        """
+        connection.health_check_done = True  # type: ignore[attr-defined]  # not in the stubs
+        try:
+            return self._fetch(values)
+        except (OperationalError, InterfaceError):
+            if connection.in_atomic_block or connection.is_usable():
+                raise
+            connection.close()
+            return self._fetch(values)
+
+    def _fetch(self, values: Mapping[str, Any]) -> Sequence[Any]:
+        compiled = self._for_engine()
+        if compiled.text is None:
+            return []
+        with connection.cursor() as cursor:
+            compiled.text.run(cursor, compiled.arguments(values))
+            return compiled.convert(cursor.fetchall())
+
+    def stream(self, *, chunk: int, **values: Any) -> Generator[Sequence[Any], None, None]:
+        """Run the statement, and give its rows piece by piece, from one snapshot."""
+        compiled = self._for_engine()
+        if compiled.text is None:
+            return
+        with _snapshot(), connection.chunked_cursor() as cursor:
+            cursor.execute(compiled.text.sql, compiled.arguments(values))
+            rows = cursor.fetchmany(chunk)
+            while rows:
+                yield compiled.convert(rows)
+                rows = cursor.fetchmany(chunk) if len(rows) == chunk else []
+
+    def _for_engine(self) -> _Compiled:
+        compiled = self._compiled.get(connection.vendor)
+        if compiled is None:
+            compiled = self._compiled[connection.vendor] = self._compile()
+        return compiled
+
+    def _compile(self) -> _Compiled:
+        rows = self._rows()
+        compiler = rows.query.get_compiler(connection=connection)
+        try:
+            sql, found = compiler.as_sql()
+        except EmptyResultSet:
+            return _Compiled(None, (), list)
+        if self._is_page:
+            sql, found = f"{sql} LIMIT %s OFFSET %s", (*found, LIMIT, OFFSET)
+        if connection.vendor == _POSTGRESQL:
+            sql, found = _with_constants(sql, found)
+        text = Text(sql, len(found), is_planned_anew=self._is_planned_anew)
+        return _Compiled(text, found, _conversion(rows, compiler))
+
+
+def _with_constants(sql: str, params: Sequence[Any]) -> tuple[str, Sequence[Param]]:
+    """Write what is the same in every call into the text, so that it is planned with it."""
+    operations: Any = connection.ops
+    words = [
+        "%s"
+        if isinstance(each, Param)
+        else str(operations.compose_sql("%s", [each])).replace("%", "%%")
+        for each in params
+    ]
+    sql = sql.replace("%%", "%%%%") % tuple(words)
+    return sql, [each for each in params if isinstance(each, Param)]
+
+
+class _Compiled:
+    """What a statement became for one engine; without a text no row can ever be found."""
+
+    def __init__(self, text: Text | None, params: Sequence[Any], convert: Convert) -> None:
+        self.text = text
+        self.convert = convert
+        self._params = params
+
+    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+        return [
+            each.output_field.get_db_prep_value(values[each.name], connection)
+            if isinstance(each, Param)
+            else each
+            for each in self._params
+        ]
+
+
+def _snapshot() -> AbstractContextManager[None]:
+    """Open what PostgreSQL needs for a cursor; SQLite would lock out all that write."""
+    return transaction.atomic() if connection.vendor == _POSTGRESQL else nullcontext()
+
+
+def _conversion(rows: QuerySet[Any, Any], compiler: SQLCompiler) -> Convert:
+    """Give what makes of fetched rows what the queryset would have made of them."""
+    converters = compiler.get_converters([column for column, _, _ in compiler.select])
+
+    def converted(fetched: list[Row]) -> list[Row]:
+        if not converters:
+            return fetched
+        return [tuple(row) for row in compiler.apply_converters(fetched, converters)]
+
+    if issubclass(rows._iterable_class, ValuesListIterable):
+        return converted
+    make = _maker(compiler)
+    return lambda fetched: [make(row) for row in converted(fetched)]
+
+
+def _maker(compiler: SQLCompiler) -> Callable[[Row], Model]:
+    """Give what makes an object of a row, the related ones included, as Django does."""
+    info: Any = compiler.klass_info
+    model, first, last = info["model"], info["select_fields"][0], info["select_fields"][-1] + 1
+    names = [column.target.attname for column, _, _ in compiler.select[first:last]]
+    populators: Any = get_related_populators
+    related = populators(info, compiler.select, connection.alias)
+
+    def make(row: Row) -> Model:
+        instance: Model = model.from_db(connection.alias, names, row[first:last])
+        for each in related:
+            each.populate(row, instance)
+        return instance
+
+    return make

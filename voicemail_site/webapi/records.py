@@ -1,0 +1,200 @@
+"""Records: elements that are written many at a time, from rows of the wire's texts.
+
+The database makes the texts where it can (``WireText``), and a row is put into a template that
+follows from its element's declaration: 25,000 records take a tenth of the time that a tree of each
+of them would (docs/performance.md). Written as trees they give the same bytes, by a test.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeAlias
+from xml.sax.saxutils import escape
+
+from django.db import models
+from django.db.models import F, Func, TextField
+from django.utils.xmlutils import UnserializableContentError
+
+from voicemail_site.webapi.elements import Element, Fixed, Group, Member
+from voicemail_site.webapi.names import is_xml_text
+
+Row: TypeAlias = "Sequence[Any]"
+
+_XML_SPECIAL = re.compile("[^\t\n !-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029]')
+# A document that is pasted or loaded into a page must not end its script, nor begin a tag.
+JSON_ESCAPES = str.maketrans(
+    {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+)
+
+
+class WireText(Func):
+    """A column as the wire has it; the same as ``as_text`` gives of its value, by a test."""
+
+    _FORMS = {  # noqa: RUF012  # As Django's own expressions have theirs.
+        "postgresql": {
+            models.BooleanField: "CASE WHEN %s THEN 'true' ELSE 'false' END",
+            models.DateTimeField: (
+                """to_char(%s AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"+00:00"')"""
+            ),
+            models.DecimalField: "(%s)::numeric(20, 2)::text",
+        },
+        "sqlite": {
+            models.BooleanField: "CASE WHEN %s THEN 'true' ELSE 'false' END",
+            models.DateTimeField: "replace(substr(%s, 1, 19), ' ', 'T') || '+00:00'",
+            models.DecimalField: "printf('%%.2f', %s)",
+        },
+    }
+
+    @property
+    def convert_value(self) -> Any:
+        """Take numbers as they come; Django would look at each whether it is one."""
+        return Func._convert_value_noop  # type: ignore[attr-defined]  # not in the stubs
+
+    def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]  # fewer options
+        (column,) = self.get_source_expressions()
+        sql, params = compiler.compile(column)
+        form = self._FORMS[connection.vendor].get(type(column.output_field))
+        return (sql, params) if form is None else (form.replace("%s", sql), params)
+
+    def _resolve_output_field(self) -> Any:
+        (column,) = self.get_source_expressions()
+        field = column.output_field
+        return TextField() if type(field) in self._FORMS["sqlite"] else field
+
+
+def wire_columns(element: Element) -> tuple[WireText, ...]:
+    """Give what ``values_list`` takes to make rows for this element's records."""
+    return tuple(WireText(F(column)) for column in element.columns)
+
+
+@dataclass(frozen=True)
+class Syntax:
+    """How records are written in one of the forms of the document.
+
+    ``leaf``, ``group`` and ``empty`` are patterns for an element with a text, with others in it,
+    and with nothing; a text in which ``special`` finds something goes through ``escape``.
+    """
+
+    leaf: str
+    group: str
+    empty: str
+    record: str
+    separator: str
+    special: re.Pattern[str]
+    escape: Callable[[str], str]
+
+    @cache  # noqa: B019  # There are two, and the elements live as long.
+    def template(self, element: Element) -> str:
+        """Give the text of a record with a ``%s`` for each of its columns."""
+        return self.record.format(name=element.name, content=self._members(element))
+
+    def _members(self, group: Group) -> str:
+        return self.separator.join(map(self._member, group.members))
+
+    def _member(self, member: Member | Fixed | Group) -> str:
+        if isinstance(member, Group):
+            return self.group.format(name=member.name, content=self._members(member))
+        text = self.escape(member.text).replace("%", "%%") if isinstance(member, Fixed) else "%s"
+        return (self.leaf if text else self.empty).format(name=member.name, content=text)
+
+    def write(self, element: Element, rows: Sequence[Row]) -> str:
+        """Write rows of an element's columns; what they have beyond them is left out."""
+        names = [member.name for member in element.leaves]
+        columns: list[Any] = list(zip(*rows, strict=True))[: len(names)]
+        empty: list[str] = []
+        for number, column in enumerate(columns):
+            if not isinstance(column[0], str):
+                continue
+            if self.special.search("".join(column)):
+                columns[number] = list(map(self.escape, column))
+            if "" in column:
+                empty.append(names[number])
+        template = self.template(element)
+        text = self.separator.join([template % row for row in zip(*columns, strict=True)])
+        # No escaped text can look like an element without content.
+        for name in empty:
+            text = text.replace(
+                self.leaf.format(name=name, content=""), self.empty.format(name=name)
+            )
+        return text
+
+
+def carried_by_xml(text: str) -> str:
+    """Give a text that XML can carry; raises UnserializableContentError for any other."""
+    if not is_xml_text(text):
+        raise UnserializableContentError("XML 1.0 can't carry a character of this document.")
+    return text
+
+
+def _xml_escaped(text: str) -> str:
+    # A raw carriage return would be read back as a line feed.
+    return escape(carried_by_xml(text), {"\r": "&#13;"})
+
+
+def _json_escaped(text: str) -> str:
+    """Escape a text, also what could end a script in a page."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].translate(JSON_ESCAPES)
+
+
+XML = Syntax(
+    leaf="<{name}>{content}</{name}>",
+    group="<{name}>{content}</{name}>",
+    empty="<{name}/>",
+    record="<{name}>{content}</{name}>",
+    separator="",
+    special=_XML_SPECIAL,
+    escape=_xml_escaped,
+)
+
+JSON = Syntax(
+    leaf='"{name}":"{content}"',
+    group='"{name}":{{{content}}}',
+    empty='"{name}":{{}}',
+    record="{{{content}}}",
+    separator=",",
+    special=_JSON_SPECIAL,
+    escape=_json_escaped,
+)
+
+
+class Records:
+    """The records under one name of a tree: the first rows, and pieces of what follows."""
+
+    def __init__(
+        self,
+        element: Element,
+        rows: Sequence[Row],
+        rest: Iterator[Sequence[Row]] | None = None,
+    ) -> None:
+        self.element = element
+        self.rows = rows
+        self.rest = rest
+
+    @classmethod
+    def of(cls, element: Element, instance: object) -> Records:
+        """Make the one record of an object."""
+        return cls(element, [element.texts_of(instance)])
+
+    @property
+    def are_several(self) -> bool:
+        """Tell whether there is more than one record."""
+        return len(self.rows) > 1 or self.rest is not None
+
+    def pieces(self, syntax: Syntax) -> Iterator[str]:
+        """Write all records, piece by piece."""
+        if self.rows:
+            yield syntax.write(self.element, self.rows)
+        for rows in self.rest or ():
+            yield syntax.separator + syntax.write(self.element, rows)
+
+
+def is_long(tree: Any) -> bool:
+    """Tell whether a tree has records that are read piece by piece."""
+    if isinstance(tree, Records):
+        return tree.rest is not None
+    return isinstance(tree, Mapping) and any(is_long(child) for child in tree.values())
