@@ -75,6 +75,7 @@ class ScopedPages:
                 is_deep=is_deep,
             ),
             is_page=not is_deep,
+            is_planned_anew=is_deep,
         )
 
     def _count_for(self, caller: User, values: dict[str, Any]) -> int:

@@ -81,10 +81,14 @@ class ScopedStatement:
     """
 
     def __init__(
-        self, rows: Callable[[Any], models.QuerySet[Any, Any]], *, is_page: bool = False
+        self,
+        rows: Callable[[Any], models.QuerySet[Any, Any]],
+        *,
+        is_page: bool = False,
+        is_planned_anew: bool = False,
     ) -> None:
         self._rows = rows
-        self._is_page = is_page
+        self._options = {"is_page": is_page, "is_planned_anew": is_planned_anew}
         self._statements: dict[_Kind, Statement] = {}
 
     def first(self, caller: User, **values: Any) -> Any | None:
@@ -104,5 +108,5 @@ class ScopedStatement:
     def _for(self, caller: User) -> Statement:
         kind = _Kind(caller.is_active, caller.is_system_admin, caller.is_account_admin)
         if kind not in self._statements:
-            self._statements[kind] = Statement(lambda: self._rows(kind), is_page=self._is_page)
+            self._statements[kind] = Statement(lambda: self._rows(kind), **self._options)
         return self._statements[kind]

@@ -16,7 +16,7 @@ from accounts.actions import (
     asked_for,
 )
 from accounts.integrity import violated_constraint
-from accounts.models import Role, User
+from accounts.models import Account, Organization, Role, User
 from accounts.pages import ScopedPages
 from accounts.scoping import ScopedStatement
 from accounts.validators import DOMAIN_MAX_LENGTH
@@ -174,6 +174,38 @@ class LockedVoicemailboxIdentifier(Reference, Identifier):
         return _LOCKED.first(caller, id=value)
 
 
+_KEY_OF_ACCOUNT = ScopedStatement(
+    lambda caller: (
+        Account.objects.visible_to(caller).filter(pk=Param.of(Account, "id")).values_list("id")
+    )
+)
+_KEY_OF_ORGANIZATION = ScopedStatement(
+    lambda caller: (
+        Organization.objects.visible_to(caller)
+        .filter(pk=Param.of(Organization, "id"))
+        .values_list("account", "id")
+    )
+)
+
+
+class ListedAccount(AccountIdentifier):
+    """An account whose boxes are listed: no more of it is needed than its id."""
+
+    target = "key"
+
+    def find(self, caller: User, value: int) -> Any:
+        return _KEY_OF_ACCOUNT.first(caller, id=value)
+
+
+class ListedOrganization(OrganizationIdentifier):
+    """An organization whose boxes are listed: its account and its id are needed."""
+
+    target = "key"
+
+    def find(self, caller: User, value: int) -> Any:
+        return _KEY_OF_ORGANIZATION.first(caller, id=value)
+
+
 # What a client may set; account, organization, status and times are not a client's to give.
 SETTABLE = frozenset(
     {"username", "mailbox", "password", "fullname", "timezone"}
@@ -267,8 +299,8 @@ class VoicemailboxBrowse(Action):
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
     class Parameters(PageParameters):
-        account_id = AccountIdentifier(required=False, help_text="A unique Account.")
-        organization_id = OrganizationIdentifier(required=False, help_text="A unique Organization.")
+        account_id = ListedAccount(required=False, help_text="A unique Account.")
+        organization_id = ListedOrganization(required=False, help_text="A unique Organization.")
         order_by = OrderBy(
             {
                 "VoicemailboxId": ("id",),
@@ -281,16 +313,9 @@ class VoicemailboxBrowse(Action):
         one_and_only_one_of = ("account_id", "organization_id")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        organization = values.get("organization")
-        if organization is None:
-            page = _OF_ACCOUNT.read(caller, **asked_for(values), account=values["account"].pk)
-        else:
-            page = _OF_ORGANIZATION.read(
-                caller,
-                **asked_for(values),
-                account=organization.account_id,
-                organization=organization.pk,
-            )
+        key = dict(zip(("account", "organization"), values["key"], strict=False))
+        pages = _OF_ORGANIZATION if "organization" in key else _OF_ACCOUNT
+        page = pages.read(caller, **asked_for(values), **key)
         return {"Voicemailboxes": Voicemailboxes.tree(page)}
 
 
@@ -326,7 +351,7 @@ class VoicemailboxEdit(WritingAction):
         for name, value in _settable(values).items():
             setattr(voicemailbox, name, value)
         exclude = failed | {"username"}
-        if "mailbox" not in voicemailbox.changed_fields():
+        if voicemailbox.mailbox == voicemailbox.loaded("mailbox"):
             exclude |= {"mailbox"}
         errors = (
             voicemailbox.notification_errors()

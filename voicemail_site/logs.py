@@ -70,7 +70,10 @@ def _class_name(cls: type[object]) -> str:
 
 
 def _without_exceptions(record: logging.LogRecord) -> logging.LogRecord:
-    """Copy a record; exceptions in its message are told by their class."""
+    """Give a record in whose message exceptions are told by their class."""
+    parts = (record.msg, *record.args) if isinstance(record.args, tuple) else (record.msg,)
+    if not record.exc_text and not any(isinstance(part, BaseException) for part in parts):
+        return record
     record = copy.copy(record)
     # Another handler may have left the exception's text here.
     record.exc_text = None

@@ -5,17 +5,17 @@ from __future__ import annotations
 import logging
 import re
 import time
-import uuid
 from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from secrets import token_hex
 from typing import Any, TypeAlias
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 
 from voicemail_site.logs import request_id
 from voicemail_site.webapi.views import BROKEN, exception_response
@@ -112,7 +112,7 @@ class RequestLogMiddleware:
 
 def _request_id(request: HttpRequest) -> str:
     proposed = request.META.get("HTTP_X_REQUEST_ID", "")
-    return proposed if _REQUEST_ID.fullmatch(proposed) else uuid.uuid4().hex
+    return proposed if _REQUEST_ID.fullmatch(proposed) else token_hex(16)
 
 
 def _log_fields(request: HttpRequest, status: int, duration_ms: int) -> dict[str, Any]:
@@ -163,11 +163,16 @@ class ProgramsMiddleware:
         if not _FOR_PROGRAMS.match(request.path_info):
             return self.get_response(request)
         request.get_host()  # It refuses a host that is not served here.
-        match = request.resolver_match = resolve(request.path_info)
+        match = request.resolver_match = _resolved(request.path_info, settings.ROOT_URLCONF)
         response: HttpResponseBase = match.func(request, *match.args, **match.kwargs)
         if isinstance(response, HttpResponse):
             response.headers["Content-Length"] = str(len(response.content))
         return response
+
+
+@lru_cache(maxsize=64)
+def _resolved(path: str, urlconf: str) -> ResolverMatch:
+    return resolve(path, urlconf)
 
 
 def _is_error_page(response: HttpResponseBase) -> bool:

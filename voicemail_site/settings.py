@@ -167,10 +167,14 @@ def _database_options(database: dict[str, Any], timeout_ms: int) -> dict[str, An
             # Readers don't wait for writers. `synchronous` stays FULL: what was answered is kept.
             "init_command": "PRAGMA journal_mode=WAL",
         }
-    if not timeout_ms:
-        return options
-    timeout = f"-c statement_timeout={timeout_ms}"
-    return options | {"options": f"{options.get('options', '')} {timeout}".strip()}
+    given = {
+        # A kept plan is for all arguments; PostgreSQL would weigh at each use to make another.
+        "plan_cache_mode": "force_generic_plan" if DATABASE_PREPARE else None,
+        "statement_timeout": timeout_ms or None,
+    }
+    own = [f"-c {name}={value}" for name, value in given.items() if value is not None]
+    joined = " ".join([options.get("options", ""), *own]).strip()
+    return options | {"options": joined} if joined else options
 
 
 def _secret_key() -> str:
@@ -223,6 +227,8 @@ SECRET_KEY = _secret_key()
 
 # The database.
 
+# Whether PostgreSQL keeps the plans of short statements (voicemail_site.statements).
+DATABASE_PREPARE = _reader.flag("DATABASE_PREPARE", True)
 DATABASE_STATEMENT_TIMEOUT = _reader.number("DATABASE_STATEMENT_TIMEOUT", 0, 0, 3_600_000)
 _database = _reader.database("DATABASE_URL", VAR_DIR / "db.sqlite3")
 DATABASES = {
@@ -233,9 +239,6 @@ DATABASES = {
         "CONN_HEALTH_CHECKS": True,
     }
 }
-
-# Whether PostgreSQL keeps the plans of short statements (voicemail_site.statements).
-DATABASE_PREPARE = _reader.flag("DATABASE_PREPARE", True)
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SIMPLE_HISTORY_DATE_INDEX = False

@@ -16,7 +16,14 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.core.exceptions import EmptyResultSet
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
 from django.db.models.query import ValuesListIterable, get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
@@ -69,11 +76,12 @@ class Text:
 
     def run(self, cursor: Any, arguments: Sequence[Any]) -> None:
         """Run the statement."""
-        is_kept = settings.DATABASE_PREPARE and not self._is_planned_anew
-        if not is_kept or connection.vendor != _POSTGRESQL:
+        database = cursor.db
+        is_kept = not self._is_planned_anew and database.vendor == _POSTGRESQL
+        if not is_kept or not settings.DATABASE_PREPARE:
             cursor.execute(self.sql, arguments)
             return
-        names = _planned.setdefault(connection.connection, set())
+        names = _planned.setdefault(database.connection, set())
         if self._name not in names:
             cursor.execute(f"PREPARE {self._name} AS {self._numbered}")
             names.add(self._name)
@@ -97,7 +105,7 @@ class Statement:
     ) -> None:
         self._rows = rows
         self._is_page = is_page
-        self._is_planned_anew = is_planned_anew or is_page
+        self._is_planned_anew = is_planned_anew
         self._compiled: dict[str, _Compiled] = {}
 
     def fetch(self, **values: Any) -> Sequence[Any]:
@@ -106,39 +114,42 @@ class Statement:
         A connection that died while it was idle is opened again: that takes the place of Django's
         health check, which would ask the database for nothing once a request.
         """
-        connection.health_check_done = True  # type: ignore[attr-defined]  # not in the stubs
+        database: Any = connections[
+            DEFAULT_DB_ALIAS
+        ]  # The proxy for it would look it up each time.
+        database.health_check_done = True
         try:
-            return self._fetch(values)
+            return self._fetch(database, values)
         except (OperationalError, InterfaceError):
-            if connection.in_atomic_block or connection.is_usable():
+            if database.in_atomic_block or database.is_usable():
                 raise
-            connection.close()
-            return self._fetch(values)
+            database.close()
+            return self._fetch(database, values)
 
-    def _fetch(self, values: Mapping[str, Any]) -> Sequence[Any]:
-        compiled = self._for_engine()
+    def _fetch(self, database: Any, values: Mapping[str, Any]) -> Sequence[Any]:
+        compiled = self._for_engine(database.vendor)
         if compiled.text is None:
             return []
-        with connection.cursor() as cursor:
-            compiled.text.run(cursor, compiled.arguments(values))
+        with database.cursor() as cursor:
+            compiled.text.run(cursor, compiled.arguments(database, values))
             return compiled.convert(cursor.fetchall())
 
     def stream(self, *, chunk: int, **values: Any) -> Generator[Sequence[Any], None, None]:
         """Run the statement, and give its rows piece by piece, from one snapshot."""
-        compiled = self._for_engine()
+        compiled = self._for_engine(connection.vendor)
         if compiled.text is None:
             return
         with _snapshot(), connection.chunked_cursor() as cursor:
-            cursor.execute(compiled.text.sql, compiled.arguments(values))
+            cursor.execute(compiled.text.sql, compiled.arguments(connection, values))
             rows = cursor.fetchmany(chunk)
             while rows:
                 yield compiled.convert(rows)
                 rows = cursor.fetchmany(chunk) if len(rows) == chunk else []
 
-    def _for_engine(self) -> _Compiled:
-        compiled = self._compiled.get(connection.vendor)
+    def _for_engine(self, vendor: str) -> _Compiled:
+        compiled = self._compiled.get(vendor)
         if compiled is None:
-            compiled = self._compiled[connection.vendor] = self._compile()
+            compiled = self._compiled[vendor] = self._compile()
         return compiled
 
     def _compile(self) -> _Compiled:
@@ -177,9 +188,9 @@ class _Compiled:
         self.convert = convert
         self._params = params
 
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+    def arguments(self, database: Any, values: Mapping[str, Any]) -> list[Any]:
         return [
-            each.output_field.get_db_prep_value(values[each.name], connection)
+            each.output_field.get_db_prep_value(values[each.name], database)
             if isinstance(each, Param)
             else each
             for each in self._params

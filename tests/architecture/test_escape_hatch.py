@@ -263,7 +263,7 @@ ALLOWED = {
     "voicemail/models.py  Organization.unscoped": (
         "It asks of the organization in hand whether a number or an address is taken in it."
     ),
-    "voicemail_site/statements.py Statement._fetch connection.cursor": (
+    "voicemail_site/statements.py Statement._fetch database.cursor": (
         "It runs what a queryset was compiled to; where that is scoped, so is this."
     ),
     "voicemail_site/statements.py Statement.stream connection.chunked_cursor": (

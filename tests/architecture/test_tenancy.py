@@ -115,7 +115,9 @@ ORGANIZATION = Kind(
 )
 KINDS = {
     "AccountIdentifier": ACCOUNT,
+    "ListedAccount": ACCOUNT,
     "OrganizationIdentifier": ORGANIZATION,
+    "ListedOrganization": ORGANIZATION,
     "OrganizationDomain": DOMAIN,
     "VoicemailboxIdentifier": BOX,
     "LockedVoicemailboxIdentifier": BOX,

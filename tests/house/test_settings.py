@@ -90,6 +90,9 @@ def test_postgresql_keeps_connections_and_checks_their_health(load: Load) -> Non
     assert (database["CONN_MAX_AGE"], database["CONN_HEALTH_CHECKS"]) == (600, True)
 
 
+GENERIC = "-c plan_cache_mode=force_generic_plan"
+
+
 def test_a_statement_timeout_joins_the_options_of_the_url(load: Load) -> None:
     url = "postgres://db.example.com/mail?sslmode=require&options=-c%20search_path%3Dvm"
 
@@ -99,12 +102,20 @@ def test_a_statement_timeout_joins_the_options_of_the_url(load: Load) -> None:
 
     assert options == {
         "sslmode": "require",
-        "options": "-c search_path=vm -c statement_timeout=5000",
+        "options": f"-c search_path=vm {GENERIC} -c statement_timeout=5000",
     }
 
 
+def test_without_kept_plans_postgresql_plans_as_it_likes(load: Load) -> None:
+    databases = load(DATABASE_URL="postgres://db/mail", DATABASE_PREPARE="false")["DATABASES"]
+
+    assert databases["default"]["OPTIONS"] == {}
+
+
 def test_commands_have_no_statement_timeout(load: Load) -> None:
-    assert load(DATABASE_URL="postgres://db/mail")["DATABASES"]["default"]["OPTIONS"] == {}
+    assert load(DATABASE_URL="postgres://db/mail")["DATABASES"]["default"]["OPTIONS"] == {
+        "options": GENERIC
+    }
 
 
 def test_the_web_server_sets_a_statement_timeout_of_5_seconds() -> None:

@@ -197,7 +197,7 @@ def test_within_a_transaction_a_lost_connection_is_an_error() -> None:
 
 def test_an_error_of_the_statement_is_raised_once(db: None) -> None:
     broken = Statement(lambda: Organization.unscoped.values_list("id"))
-    broken._for_engine().text = Text("SELECT nothing_like_it", 0)
+    broken._for_engine(connection.vendor).text = Text("SELECT nothing_like_it", 0)
 
     with pytest.raises(DatabaseError), transaction.atomic():
         broken.fetch()

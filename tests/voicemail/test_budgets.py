@@ -125,7 +125,9 @@ def counting_statements() -> Iterator[list[str]]:
         if first == "DECLARE":
             first = "SELECT"  # By a cursor.
         # Several writes may be one statement.
-        kinds += re.findall(r"\b(INSERT|UPDATE|DELETE)\b", query["sql"]) if first == "WITH" else [first]
+        kinds += (
+            re.findall(r"\b(INSERT|UPDATE|DELETE)\b", query["sql"]) if first == "WITH" else [first]
+        )
 
 
 @contextmanager
@@ -198,13 +200,13 @@ def test_a_page_is_made_of_no_model_objects(
     assert made.keys() & {"Voicemailbox", "Organization"} == set()
 
 
-def test_the_organization_is_made_once_to_list_its_boxes(
+def test_no_object_is_made_to_list_the_boxes_of_an_organization(
     as_alice: ApiClient, organization: Organization
 ) -> None:
     fill(organization, 300)
     with counting_objects() as made:
         as_alice.call("VoicemailboxBrowse", OrganizationId=organization.pk, Limit=300)
-    assert (made["Organization"], made["Voicemailbox"]) == (1, 0)
+    assert (made["Organization"], made["Voicemailbox"]) == (0, 0)
 
 
 def test_a_list_of_organizations_is_made_of_no_model_objects(

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Group:
         self.name = name
         self.members = members
 
-    @property
+    @cached_property
     def leaves(self) -> tuple[Member, ...]:
         """Give all members that are filled, nested ones included, in their order."""
         leaves: list[Member] = []
@@ -69,7 +69,7 @@ class Group:
                 leaves.append(member)
         return tuple(leaves)
 
-    @property
+    @cached_property
     def columns(self) -> tuple[str, ...]:
         """Give the columns of the leaves."""
         return tuple(leaf.column for leaf in self.leaves)

@@ -104,24 +104,27 @@ class Syntax:
 
     def write(self, element: Element, rows: Sequence[Row]) -> str:
         """Write rows of an element's columns; what they have beyond them is left out."""
-        names = [member.name for member in element.leaves]
-        columns: list[Any] = list(zip(*rows, strict=True))[: len(names)]
-        empty: list[str] = []
-        for number, column in enumerate(columns):
-            if not isinstance(column[0], str):
-                continue
-            if self.special.search("".join(column)):
-                columns[number] = list(map(self.escape, column))
-            if "" in column:
-                empty.append(names[number])
+        columns: list[Any] = list(zip(*rows, strict=True))[: len(element.leaves)]
+        texts = [n for n, column in enumerate(columns) if isinstance(column[0], str)]
+        whole = ["".join(columns[n]) for n in texts]
+        # Few rows have anything special in them, and one search tells so of a single one.
+        if self.special.search("".join(whole)):
+            for n, joined in zip(texts, whole, strict=True):
+                if self.special.search(joined):
+                    columns[n] = list(map(self.escape, columns[n]))
         template = self.template(element)
         text = self.separator.join([template % row for row in zip(*columns, strict=True)])
-        # No escaped text can look like an element without content.
-        for name in empty:
-            text = text.replace(
-                self.leaf.format(name=name, content=""), self.empty.format(name=name)
-            )
+        for n in texts:
+            if "" in columns[n]:
+                text = text.replace(*self._empty(element.leaves[n].name))
         return text
+
+    def _empty(self, name: str) -> tuple[str, str]:
+        """Give what to replace by what, where a text is empty.
+
+        No escaped text can look like an element without content.
+        """
+        return self.leaf.format(name=name, content=""), self.empty.format(name=name)
 
 
 def carried_by_xml(text: str) -> str:

@@ -51,7 +51,9 @@ class _Writer:
         elif isinstance(tree, Records):
             self._keep_place(tree)
         else:
-            self._write_members(name, tree, attributes + _attributes(tree))
+            if ATTRIBUTES in tree:
+                attributes += _attributes(tree)
+            self._write_members(name, tree, attributes)
 
     def _write_members(self, name: str, tree: Mapping[str, Any], attributes: str) -> None:
         parts, before = self.parts, len(self.parts)
@@ -59,11 +61,11 @@ class _Writer:
         for member, child in tree.items():
             if member == ATTRIBUTES:
                 continue
-            if isinstance(child, str | Mapping | Records):
-                self.write(member, child)
-            else:
-                for each in child or ():
+            if isinstance(child, list | tuple):
+                for each in child:
                     self.write(member, each)
+            elif child is not None:
+                self.write(member, child)
         if len(parts) == before + 1:
             parts[before] = f"<{name}{attributes}/>"
         else:
@@ -159,7 +161,7 @@ class JSONPRenderer(JSONRenderer):
 
 
 def _attributes(tree: Mapping[str, Any]) -> str:
-    attributes = tree.get(ATTRIBUTES, {}).items()
+    attributes = tree[ATTRIBUTES].items()
     return "".join(f" {name}={quoteattr(carried_by_xml(text))}" for name, text in attributes)
 
 
