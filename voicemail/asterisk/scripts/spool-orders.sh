@@ -172,17 +172,16 @@ remove_recordings() {
     rmdir "$from" 2>/dev/null || true
 }
 
-free_message() {
-    slot=0
+# Find the next free place from slot on: Asterisk waits five seconds for a folder, and no longer.
+find_place() {
     while [ "$slot" -le 9999 ]; do
-        candidate=$(printf '%s/msg%04d' "$1" "$slot")
-        set -- "$1" "$candidate".*
+        place=$(printf '%s/msg%04d' "$1" "$slot")
+        slot=$((slot + 1))
+        set -- "$1" "$place".*
         if [ ! -e "$2" ] && [ ! -L "$2" ]; then
-            echo "$candidate"
             return
         fi
         set -- "$1"
-        slot=$((slot + 1))
     done
     fail "order $number: $1 is full"
 }
@@ -193,8 +192,9 @@ move_messages() {
     mkdir -p "$target"
     lock "$target"
     target_lock=$target/.lock
+    slot=0
     messages_in "$1" | while IFS= read -r message; do
-        place=$(free_message "$target")
+        find_place "$target"
         # The text comes last: without it Asterisk sees no message.
         for file in "$message".*; do
             [ "$file" = "$message.txt" ] || mv -- "$file" "$place.${file##*.}"
