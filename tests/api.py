@@ -109,7 +109,8 @@ def read_reply(response: Any) -> Reply:
     """Read and validate an answer: its headers, its document, and its status."""
     assert {name: response.headers.get(name) for name in HEADERS} == HEADERS
     # What is sent by pieces is read once.
-    content = b"".join(response) if response.streaming else bytes(response.content)
+    is_streaming = getattr(response, "streaming", False)
+    content = b"".join(response) if is_streaming else bytes(response.content)
     tree = _read_document(response.headers["Content-Type"], content)
     assert (response.status_code == 200) == ("Response" in tree)
     return Reply(response, tree, content)
