@@ -17,13 +17,13 @@ export TEST_DATABASE_URL ?= postgres://postgres@127.0.0.1:5432/postgres
 SETTINGS := ALLOWED_HOSTS API_SESSION_AGE_HOURS API_SESSION_IDLE_MINUTES CSRF_TRUSTED_ORIGINS \
 	DATABASE_CONN_MAX_AGE DATABASE_PREPARE DATABASE_STATEMENT_TIMEOUT DATABASE_URL DEBUG EMAIL_FROM EMAIL_HOST \
 	EMAIL_HOST_PASSWORD EMAIL_HOST_USER EMAIL_PORT EMAIL_SECURITY HOST JSONP_ENABLED LOG_FORMAT \
-	LOG_LEVEL LOGIN_FAILURE_LIMIT LOGIN_FAILURES_PER_ADDRESS LOGIN_LOCK_MINUTES PIN_LENGTH PIN_STRICT \
-	PORT PUBLIC_URL SECRET_KEY SECURE_COOKIES SECURE_HSTS_SECONDS SECURE_SSL_REDIRECT SPOOL_ORDERS TRUSTED_PROXIES VAR_DIR
+	LOG_LEVEL LOGIN_FAILURE_LIMIT LOGIN_FAILURES_PER_ADDRESS LOGIN_LOCK_MINUTES METRICS_BIND METRICS_TOKEN \
+	PIN_LENGTH PIN_STRICT PORT PUBLIC_URL SECRET_KEY SECURE_COOKIES SECURE_HSTS_SECONDS SECURE_SSL_REDIRECT SPOOL_ORDERS TRUSTED_PROXIES VAR_DIR
 WITHOUT_SETTINGS := env $(addprefix -u ,$(SETTINGS))
 PYTEST := $(PYTHON) -m pytest
 SELECT ?= --numprocesses auto --maxprocesses 4
 
-.PHONY: help run test journeys asterisk screenshots bench bench-webapi bench-admin on-sqlite on-postgresql lint imports types format docs check clean
+.PHONY: help run test journeys asterisk screenshots bench bench-webapi bench-admin bench-imports on-sqlite on-postgresql lint imports types format docs check clean
 
 help: ## list what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -49,14 +49,17 @@ screenshots: $(VENV)/.installed-dev ## take pictures of every page, and those of
 	@$(WITHOUT_SETTINGS) $(PYTEST) -m journey --numprocesses auto --maxprocesses 4 tests/browser/screenshots.py
 	@echo "The pages are in var/screenshots, the guide's pictures in docs/images."
 
-bench: ## measure the Web API and the admin's list with a million boxes; needs PostgreSQL
-	@$(MAKE) --keep-going bench-webapi bench-admin
+bench: ## measure the Web API, the admin's list and imports with a million boxes; needs PostgreSQL
+	@$(MAKE) --keep-going bench-webapi bench-admin bench-imports
 
 bench-webapi: $(VENV)/.installed
 	@$(WITHOUT_SETTINGS) $(PYTHON) -m benchmarks.webapi --past
 
 bench-admin: $(VENV)/.installed
 	@$(WITHOUT_SETTINGS) $(PYTHON) -m benchmarks.admin
+
+bench-imports: $(VENV)/.installed
+	@$(WITHOUT_SETTINGS) $(PYTHON) -m benchmarks.imports
 
 on-sqlite: $(VENV)/.installed-dev
 	@echo "== Tests on SQLite"

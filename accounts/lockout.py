@@ -13,6 +13,7 @@ from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
 from axes.models import AccessAttempt, AccessFailureLog
+from axes.signals import user_locked_out
 from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
@@ -162,6 +163,13 @@ class UserLockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]  # axes is 
         attempt.failures_since_start += 1
         attempt.attempt_time = now
         attempt.save(update_fields=["failures_since_start", "attempt_time"])
+        if attempt.failures_since_start == settings.LOGIN_FAILURE_LIMIT:
+            user_locked_out.send(
+                "axes",
+                request=request,
+                username=attempt.username,
+                ip_address=request.axes_ip_address,
+            )
         AccessFailureLog.objects.create(
             username=attempt.username,
             ip_address=request.axes_ip_address,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
 
 from accounts.guards import missing_guards
+
+# As long as this file is in VAR_DIR, the node goes on answering, but says that it is not ready.
+DRAINING = "draining"
 
 _NOT_KEPT = {"Cache-Control": "no-store"}
 
@@ -22,7 +26,10 @@ def healthz(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Answer 200 where everything is in place, else 503 and what is not, in words."""
+    """Answer 200 where everything is in place, else 503 and what is not, in words.
+
+    A balancer sends nothing more to a node that is not ready (docs/operations.md, Several nodes).
+    """
     try:
         problems = list(_problems())
     except Error:
@@ -35,6 +42,8 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 
 def _problems() -> Iterator[str]:
+    if (settings.VAR_DIR / DRAINING).exists():
+        yield "This node is being taken out of service."
     executor = MigrationExecutor(connection)
     missing = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
     if missing:

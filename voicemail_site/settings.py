@@ -31,9 +31,12 @@ _T = TypeVar("_T")
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 _LOOPBACK_NAMES = "localhost,127.0.0.1,[::1]"
+_MAX_PORT = 65_535
 _SECRET_KEY_LENGTH = 50
 _SECRET_KEY_CHARACTERS = 5
 _STRICT_PIN_LENGTH = 6
+_METRICS_BIND = re.compile(r"(?:[^\s:\[\]]+|\[[0-9A-Fa-f:.]+\]):(?P<port>\d{1,5})")
+_METRICS_TOKEN = re.compile(r"[!-~]{32,}")
 _ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+|[^<>@\r\n]+ <[^\s<>@]+@[^\s<>@]+>")
 _SQLITE = "django.db.backends.sqlite3"
 _POSTGRESQL = "django.db.backends.postgresql"
@@ -205,6 +208,17 @@ def _kept_secret_key(path: Path) -> str:
     return path.read_text().strip()
 
 
+def _metrics_port() -> int:
+    """Give the port of METRICS_BIND, 0 without one."""
+    found = _METRICS_BIND.fullmatch(METRICS_BIND)
+    port = int(found["port"]) if found else 0
+    _reader.refuse_if(
+        bool(METRICS_BIND) and (not 1 <= port <= _MAX_PORT or port == PORT),
+        "METRICS_BIND: must be an address and a port other than PORT, such as 10.0.0.5:9100.",
+    )
+    return port
+
+
 _reader = _Reader()
 
 # Where the service is, and where it keeps what it writes.
@@ -213,7 +227,7 @@ VAR_DIR: Path = _reader.env.path("VAR_DIR", BASE_DIR / "var").absolute()
 _reader.refuse_if(not _is_made(VAR_DIR), "VAR_DIR: must be a directory that can be written to.")
 DEBUG = _reader.flag("DEBUG", False)
 HOST: str = _reader.env.str("HOST", "127.0.0.1")
-PORT = _reader.number("PORT", 8000, 1, 65535)
+PORT = _reader.number("PORT", 8000, 1, _MAX_PORT)
 ALLOWED_HOSTS = _reader.listed("ALLOWED_HOSTS", str, "host names", _LOOPBACK_NAMES)
 IS_LOCAL = _is_loopback(HOST) and all(map(_is_loopback, ALLOWED_HOSTS))
 _reader.refuse_if(not HOST, "HOST: must be an address or name to listen on.")
@@ -308,7 +322,7 @@ PASSWORD_RESET_TIMEOUT = 86_400
 # Mail. Without a host none is sent, and what would be mailed is shown instead.
 
 EMAIL_HOST: str = _reader.env.str("EMAIL_HOST", "")
-EMAIL_PORT = _reader.number("EMAIL_PORT", 587, 1, 65535)
+EMAIL_PORT = _reader.number("EMAIL_PORT", 587, 1, _MAX_PORT)
 EMAIL_HOST_USER: str = _reader.env.str("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD: str = _reader.env.str("EMAIL_HOST_PASSWORD", "")
 _email_security = _reader.choice("EMAIL_SECURITY", "starttls", ("starttls", "tls", "none"))
@@ -330,6 +344,17 @@ JSONP_ENABLED = _reader.flag("JSONP_ENABLED", True)
 
 LOG_FORMAT = _reader.choice("LOG_FORMAT", "auto", ("auto", "json", "plain"))
 LOG_LEVEL = _reader.choice("LOG_LEVEL", "INFO", LEVELS)
+
+# Metrics. Without both variables nothing is counted.
+
+METRICS_BIND: str = _reader.env.str("METRICS_BIND", "")
+METRICS_PORT = _metrics_port()
+METRICS_TOKEN: str = _reader.env.str("METRICS_TOKEN", "")
+_reader.refuse_if(
+    bool(METRICS_TOKEN) and not _METRICS_TOKEN.fullmatch(METRICS_TOKEN),
+    "METRICS_TOKEN: must be random and at least 32 characters long, without spaces.",
+)
+HAS_METRICS = bool(METRICS_BIND or METRICS_TOKEN)
 
 _reader.finish()
 
@@ -358,6 +383,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "voicemail_site.middleware.TrustedProxyMiddleware",
     "voicemail_site.middleware.RequestLogMiddleware",
+    *(["voicemail_site.metrics.MetricsMiddleware"] if HAS_METRICS else []),
     "voicemail_site.middleware.ApiErrorMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "voicemail_site.middleware.ProgramsMiddleware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -52,6 +53,20 @@ def test_a_missing_guard_is_told(client: Client) -> None:
     assert response.json()["problems"] == [
         "Guards that the database lacks: 1. Run manage.py migrate."
     ]
+
+
+@pytest.mark.django_db
+def test_a_node_that_is_taken_out_of_service_is_not_ready(
+    client: Client, settings: Any, tmp_path: Path
+) -> None:
+    settings.VAR_DIR = tmp_path
+    (tmp_path / "draining").touch()
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.json()["problems"] == ["This node is being taken out of service."]
+    assert client.get("/healthz").status_code == 200
 
 
 def test_a_silent_database_is_told_without_its_error(

@@ -29,7 +29,7 @@ def test_the_server_listens_where_the_settings_say(
     monkeypatch.setenv("HOST", host)
     monkeypatch.setenv("PORT", "9000")
 
-    assert runpy.run_path(str(CONFIGURATION))["bind"] == bind
+    assert runpy.run_path(str(CONFIGURATION))["bind"] == [bind]
 
 
 def test_the_server_writes_no_access_line_and_believes_no_header() -> None:

@@ -20,7 +20,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from http.cookies import SimpleCookie
 from pathlib import Path
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlencode, urlsplit
 
 import psycopg2  # type: ignore[import-untyped]  # It has no types.
@@ -134,6 +134,9 @@ class Answer:
     status_code: int
     headers: Any
     content: bytes
+
+    # By whatever pieces it came, it is whole here.
+    streaming: ClassVar[bool] = False
 
     @classmethod
     def of(cls, response: HTTPResponse) -> Answer:

@@ -257,4 +257,5 @@ def _new_box(draft: Draft) -> Voicemailbox:
     if draft.organization is not None:
         values["organization_id"] = draft.organization.pk
         values["account_id"] = draft.organization.account_id
-    return Voicemailbox(*values.values())
+    columns: Any = values.values()
+    return Voicemailbox(*columns)
