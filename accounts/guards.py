@@ -98,7 +98,9 @@ def guards() -> Iterator[Guard]:
 
 
 def _names(guard: Guard, connection: BaseDatabaseWrapper) -> set[str]:
-    return set(guard.sqlite()) if connection.vendor == "sqlite" else {guard.name}
+    if connection.vendor == "sqlite":
+        return set(guard.sqlite())
+    return {guard.name, *getattr(guard, "also", ())}
 
 
 def _names_in_place(connection: BaseDatabaseWrapper) -> set[str]:
@@ -130,7 +132,7 @@ def install_guards(connection: BaseDatabaseWrapper) -> None:
                     cursor.execute(statement)
                 for name, body in guard.sqlite().items():
                     cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {body}")
-            elif guard.name not in in_place:
+            elif not _names(guard, connection) <= in_place:
                 cursor.execute(guard.postgresql())
 
 

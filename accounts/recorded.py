@@ -34,12 +34,12 @@ _FACTS = ("history_date", "history_type", "history_change_reason", "history_user
 def insert_recorded(instance: CompiledModel) -> None:
     """Store a new object; ``save`` has given it what it gives to every new one."""
     change = _unstored_change()
-    if change is None:
+    if change is None or not hasattr(instance, "account_id"):
         instance.save(force_insert=True)
         return
     fields = own_fields(type(instance))
     row = [(field, field.pre_save(instance, True)) for field in fields]
-    (instance.pk,) = _write(_insertion(type(instance)), instance, row, change, "+")
+    instance.pk = _write(_insertion(type(instance)), instance, row, change, "+")
     instance._state.adding, instance._state.db = False, connection.alias
 
 
@@ -54,11 +54,12 @@ def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
         return
     row = [(field, field.pre_save(instance, False)) for field in fields]
     row.append((instance._meta.pk, instance.pk))
-    _write(_update(type(instance), fields), instance, row, change, "~")
+    if not _write(_update(type(instance), fields), instance, row, change, "~"):
+        raise DatabaseError(f"{type(instance).__name__} {instance.pk} is gone.")
 
 
 def delete_recorded(instance: CompiledModel) -> None:
-    """Delete an object with the rows that go with it."""
+    """Delete an object with the rows that go with it; it is no error if it is gone."""
     change = _unstored_change()
     if change is None:
         instance.delete_simply()
@@ -84,8 +85,8 @@ def _is_in(field: models.Field[Any, Any], names: Sequence[str]) -> bool:
 
 def _write(
     text: Text, instance: CompiledModel, row: list[Any], change: OpenChange, kind: str
-) -> tuple[int]:
-    """Run a statement, and give the object's id."""
+) -> int | None:
+    """Run a statement, and give the object's id, None where there was no such object."""
     rows = _rows(type(instance))
     account_id = getattr(instance, "account_id", instance.pk)
     of_change = [
@@ -97,9 +98,9 @@ def _write(
     arguments = prepared(connection.alias, [*row, *of_change, *of_history])
     found = run(connection.alias, text, arguments, is_answered=True)
     if found is None:
-        raise DatabaseError(f"{type(instance).__name__} {instance.pk} is gone.")
+        return None
     change.pk, pk = found
-    return (pk,)
+    return int(pk)
 
 
 def _change(rows: Any) -> type[models.Model]:
@@ -142,7 +143,8 @@ def _recorded(model: type[models.Model], write: str, arguments: int, before: str
     values = f"{copied}{', written.id' if account else ''}, stored.id{', %s' * len(facts)}"
     parts = [
         f"WITH {before}written AS ({write} RETURNING {columns(tracked)}),",
-        f"stored AS ({insert_sql(_change(rows), of_change)} RETURNING id)",
+        # Without a row that was written there is no Change.
+        f"stored AS ({insert_sql(_change(rows), of_change, source='written')} RETURNING id)",
         f"INSERT INTO {rows._meta.db_table} ({into})",
         f"SELECT {values} FROM written, stored RETURNING change_id, id",  # noqa: S608  # Names of ours.
     ]

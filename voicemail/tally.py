@@ -15,6 +15,7 @@ from django.db import connection, transaction
 from django.db.models import BigIntegerField, F, Func, QuerySet
 
 _BOXES = "voicemail_voicemailbox"
+_MOVE = "UPDATE OF account_id, organization_id"
 
 # One in so many makes a single row of all that there are.
 _FOLDED_EACH = 64
@@ -46,6 +47,12 @@ class Tallied:
 
     table: str = "voicemail_mailboxtally"
     name: str = "mailboxes_are_tallied"
+    # Its further triggers on PostgreSQL.
+    also: tuple[str, ...] = (
+        "mailboxes_are_tallied_delete",
+        "mailboxes_are_tallied_move",
+        "mailboxes_are_tallied_truncate",
+    )
 
     @property
     def count(self) -> str:
@@ -58,6 +65,8 @@ class Tallied:
         return {
             f"{self.name}_insert": self._sqlite_trigger("INSERT", "NEW", 1),
             f"{self.name}_delete": self._sqlite_trigger("DELETE", "OLD", -1),
+            f"{self.name}_leave": self._sqlite_trigger(_MOVE, "OLD", -1),
+            f"{self.name}_join": self._sqlite_trigger(_MOVE, "NEW", 1),
         }
 
     def _sqlite_trigger(self, event: str, row: str, change: int) -> str:
@@ -79,7 +88,8 @@ class Tallied:
             LOCK TABLE {_BOXES} IN SHARE ROW EXCLUSIVE MODE;
             DELETE FROM {self.table};
             {self.count};
-            CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$
+            CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql
+                SET search_path FROM CURRENT AS $$
             DECLARE
                 one record;
             BEGIN
@@ -104,16 +114,33 @@ class Tallied:
                 END IF;
                 RETURN NULL;
             END $$;
+            DROP TRIGGER IF EXISTS {self.name} ON {_BOXES};
             CREATE TRIGGER {self.name} AFTER INSERT ON {_BOXES}
                 REFERENCING NEW TABLE AS changed
                 FOR EACH STATEMENT EXECUTE FUNCTION {self.name}();
+            DROP TRIGGER IF EXISTS {self.name}_delete ON {_BOXES};
             CREATE TRIGGER {self.name}_delete AFTER DELETE ON {_BOXES}
                 REFERENCING OLD TABLE AS changed
                 FOR EACH STATEMENT EXECUTE FUNCTION {self.name}();
-            CREATE OR REPLACE FUNCTION {self.name}_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
+            CREATE OR REPLACE FUNCTION {self.name}_move() RETURNS trigger LANGUAGE plpgsql
+                SET search_path FROM CURRENT AS $$
+            BEGIN
+                INSERT INTO {self.table} (account_id, organization_id, number) VALUES
+                    (OLD.account_id, OLD.organization_id, -1),
+                    (NEW.account_id, NEW.organization_id, 1);
+                RETURN NULL;
+            END $$;
+            DROP TRIGGER IF EXISTS {self.name}_move ON {_BOXES};
+            CREATE TRIGGER {self.name}_move AFTER {_MOVE} ON {_BOXES}
+                FOR EACH ROW WHEN ((OLD.account_id, OLD.organization_id) IS DISTINCT FROM
+                    (NEW.account_id, NEW.organization_id))
+                EXECUTE FUNCTION {self.name}_move();
+            CREATE OR REPLACE FUNCTION {self.name}_truncate() RETURNS trigger LANGUAGE plpgsql
+                SET search_path FROM CURRENT AS $$
             BEGIN
                 DELETE FROM {self.table};
                 RETURN NULL;
             END $$;
+            DROP TRIGGER IF EXISTS {self.name}_truncate ON {_BOXES};
             CREATE TRIGGER {self.name}_truncate AFTER TRUNCATE ON {_BOXES}
                 FOR EACH STATEMENT EXECUTE FUNCTION {self.name}_truncate()"""  # noqa: S608  # Names of ours.

@@ -5,7 +5,7 @@ An INSERT of twenty columns takes Django longer to put into words than PostgreSQ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -85,11 +85,12 @@ def insert_sql(
     model: type[models.Model],
     fields: Fields,
     returning: Fields = (),
-    values: Mapping[str, str] | None = None,
+    source: str = "",
 ) -> str:
-    """Write an INSERT; ``values`` are expressions that take the place of an argument."""
-    slots = [(values or {}).get(field.name, "%s") for field in fields]
-    sql = f"INSERT INTO {model._meta.db_table} ({columns(fields)}) VALUES ({', '.join(slots)})"  # noqa: S608  # Names of ours.
+    """Write an INSERT of one row, or of one for each row of a source."""
+    slots = ", ".join(["%s"] * len(fields))
+    values = f"SELECT {slots} FROM {source}" if source else f"VALUES ({slots})"  # noqa: S608  # Names of ours.
+    sql = f"INSERT INTO {model._meta.db_table} ({columns(fields)}) {values}"
     return f"{sql} RETURNING {columns(returning)}" if returning else sql
 
 

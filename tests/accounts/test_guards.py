@@ -32,6 +32,7 @@ BOX = "voicemailbox_is_of_its_organizations_account"
 USER = "user_is_of_its_organizations_account"
 FIXED = "organization_keeps_its_account"
 TALLY = "mailboxes_are_tallied"
+TALLYING = [TALLY, *(f"{TALLY}_{event}" for event in ("delete", "move", "truncate"))]
 
 on_sqlite = pytest.mark.skipif(
     connection.vendor != "sqlite", reason="Only SQLite rebuilds a table to alter it."
@@ -67,15 +68,16 @@ def drop_guards() -> None:
         cursor.execute(f"ALTER TABLE voicemail_voicemailbox DROP CONSTRAINT {BOX}")
         cursor.execute(f"ALTER TABLE accounts_user DROP CONSTRAINT {USER}")
         cursor.execute(f"DROP TRIGGER {FIXED} ON accounts_organization")
-        for event in ("", "_delete", "_truncate"):
-            cursor.execute(f"DROP TRIGGER {TALLY}{event} ON voicemail_voicemailbox")
+        for name in TALLYING:
+            cursor.execute(f"DROP TRIGGER {name} ON voicemail_voicemailbox")
 
 
 def expected_names() -> list[str]:
     if connection.vendor == "sqlite":
         tied = [f"{name}_{verb}" for name in (BOX, USER) for verb in ("insert", "update")]
-        return sorted([*tied, f"{TALLY}_insert", f"{TALLY}_delete", FIXED])
-    return sorted([BOX, USER, FIXED, TALLY])
+        tallying = [f"{TALLY}_{verb}" for verb in ("insert", "delete", "leave", "join")]
+        return sorted([*tied, *tallying, FIXED])
+    return sorted([BOX, USER, FIXED, *TALLYING])
 
 
 def stored_guards() -> list[str]:
@@ -84,7 +86,8 @@ def stored_guards() -> list[str]:
     if connection.vendor == "postgresql":
         query = f"""SELECT name FROM (
             SELECT conname AS name FROM pg_constraint UNION ALL SELECT tgname FROM pg_trigger
-            ) AS named WHERE name IN ('{BOX}', '{USER}', '{FIXED}', '{TALLY}') ORDER BY name"""  # noqa: S608  # Ours.
+            ) AS named WHERE name IN ('{BOX}', '{USER}', '{FIXED}') OR name LIKE '{TALLY}%'
+            ORDER BY name"""  # noqa: S608  # Ours.
     with connection.cursor() as cursor:
         cursor.execute(query)
         return [name for (name,) in cursor.fetchall()]

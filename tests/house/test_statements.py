@@ -12,9 +12,11 @@ from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import Account, Change, Organization
+from accounts.recorded import delete_recorded
 from accounts.scoping import ScopedStatement
-from tests.factories import make_account, make_organization, make_voicemailbox
+from tests.factories import arranging, make_account, make_organization, make_voicemailbox
 from voicemail.models import Voicemailbox
+from voicemail_site import statements
 from voicemail_site.statements import Param, Statement, Text
 
 ON_POSTGRESQL = pytest.mark.skipif(
@@ -228,3 +230,40 @@ def test_counting_in_a_statement_gives_a_number(account: Account) -> None:
     rows = Account.unscoped.annotate(number=Count("organizations")).values_list(F("number"))
 
     assert list(Statement(lambda: rows).fetch()) == [(1,)]
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_committed", "_prepared")
+def test_a_plan_that_a_migration_made_useless_is_made_again() -> None:
+    organization = make_organization(make_account(), domain="acme.example.com")
+    assert list(BY_DOMAIN.fetch(domain="acme.example.com")) == [organization]
+    retype = "ALTER TABLE accounts_organization ALTER caller_id TYPE varchar"
+    with connection.cursor() as cursor:
+        cursor.execute(f"{retype}(200)")
+    try:
+        assert list(BY_DOMAIN.fetch(domain="acme.example.com")) == [organization]
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"{retype}(128)")
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_prepared")
+def test_a_connection_keeps_no_more_plans_than_it_has_room_for(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(statements, "_MOST_PLANS", 0)
+    statement = Statement(lambda: Organization.unscoped.filter(pk=Param.of(Organization, "id")))
+    with CaptureQueriesContext(connection) as captured:
+        assert list(statement.fetch(id=organization.pk)) == [organization]
+    assert captured.captured_queries[0]["sql"].startswith("SELECT")
+
+
+def test_the_deletion_of_a_box_that_is_gone_leaves_no_change(organization: Organization) -> None:
+    box = make_voicemailbox(organization)
+    Voicemailbox.unscoped.filter(pk=box.pk)._raw_delete("default")
+    before = Change.unscoped.count()
+    with arranging():
+        delete_recorded(box)
+
+    assert Change.unscoped.count() - before == (connection.vendor == "sqlite")

@@ -16,7 +16,7 @@ from accounts.models import Organization
 from accounts.pages import ScopedPages
 from tests.api import ApiClient, Reply, children
 from tests.factories import make_voicemailbox
-from voicemail.models import Voicemailbox
+from voicemail.models import MailboxTally, Voicemailbox
 
 TABLES = ('FROM "voicemail_voicemailbox"', 'FROM "voicemail_mailboxtally"')
 LAST_OFFSET = 2**63 - 1
@@ -199,3 +199,10 @@ def test_a_second_writer_is_told_to_try_again(
     response = as_alice.http.post("/webapi", sent | {"VoicemailboxId": boxes[0].pk})
     assert response.status_code == 503
     assert Voicemailbox.unscoped.filter(pk=boxes[0].pk).exists()
+
+
+def test_a_wrong_number_of_boxes_does_not_let_a_page_be_read_for_ever(
+    as_alice: ApiClient, organization: Organization, boxes: list[Voicemailbox]
+) -> None:
+    MailboxTally.unscoped.update(number=10)
+    assert statements_on_boxes(as_alice, organization, Offset=5) <= 6

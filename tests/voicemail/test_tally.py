@@ -11,7 +11,7 @@ from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connection, transaction
 from django.db.models import Count, Sum
 
-from accounts.models import Organization
+from accounts.models import Account, Organization
 from accounts.services import delete_organization
 from tests.factories import arranging, make_account, make_organization, make_voicemailbox
 from voicemail.models import MailboxTally, Voicemailbox
@@ -133,3 +133,12 @@ def test_the_tally_is_of_the_accounts_that_a_caller_sees(
 
     seen = [MailboxTally.objects.visible_to(caller).count() for caller in (alice, charlie, staff)]
     assert seen == [1, 1, 2]
+
+
+def test_a_box_that_is_moved_by_hand_is_noted(organization: Organization, account: Account) -> None:
+    box = make_voicemailbox(organization)
+    make_voicemailbox(organization)
+    other = make_organization(account)
+    Voicemailbox.unscoped.filter(pk=box.pk).update(organization=other)
+
+    assert tallied() == counted() == {organization.pk: 1, other.pk: 1}

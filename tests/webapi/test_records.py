@@ -76,7 +76,7 @@ def test_rows_are_written_as_the_plain_way_writes_their_trees(rows: list[Any]) -
 @given(pieces=st.lists(ROWS.filter(bool), min_size=1, max_size=3))
 def test_pieces_are_written_as_one_list_is(renderer: Any, pieces: list[Any]) -> None:
     rows: Sequence[Any] = [row for piece in pieces for row in piece]
-    rest = iter(pieces[1:]) if len(pieces) > 1 else None
+    rest = (piece for piece in pieces[1:]) if len(pieces) > 1 else None
 
     assert written(renderer, Records(ELEMENT, pieces[0], rest)) == written(
         renderer, Records(ELEMENT, rows)

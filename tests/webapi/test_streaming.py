@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.http import StreamingHttpResponse
 
 from accounts.models import Organization
@@ -26,6 +26,10 @@ def _small_pieces(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(streaming, "WAIT_SECONDS", 0.01)
     yield
     assert streaming._seats._value == streaming.AT_ONCE
+
+
+def nothing() -> Generator[Any, None, None]:
+    yield from ()
 
 
 @pytest.fixture
@@ -81,7 +85,7 @@ def test_a_list_that_ends_within_its_first_piece_is_sent_as_a_whole(
 def test_beyond_those_that_are_sent_at_once_a_long_list_is_refused(
     as_alice: ApiClient, organization: Organization
 ) -> None:
-    taken = [Stream(iter(()), None) for _ in range(streaming.AT_ONCE)]
+    taken = [Stream(iter(()), nothing(), None) for _ in range(streaming.AT_ONCE)]
     try:
         reply = browse(as_alice, organization, Limit=5)
     finally:
@@ -95,22 +99,22 @@ def test_beyond_those_that_are_sent_at_once_a_long_list_is_refused(
 
 def test_one_waits_for_a_seat(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "WAIT_SECONDS", 20)
-    first, second = (Stream(iter(()), None) for _ in range(streaming.AT_ONCE))
+    first, second = (Stream(iter(()), nothing(), None) for _ in range(streaming.AT_ONCE))
     threading.Timer(0.05, first.close).start()
-    Stream(iter(()), None).close()
+    Stream(iter(()), nothing(), None).close()
     second.close()
 
 
 def test_no_more_than_one_waits() -> None:
-    taken = [Stream(iter(()), None) for _ in range(streaming.AT_ONCE)]
+    taken = [Stream(iter(()), nothing(), None) for _ in range(streaming.AT_ONCE)]
     with streaming._waiting_room, pytest.raises(BusyError):
-        Stream(iter(()), None)
+        Stream(iter(()), nothing(), None)
     for each in taken:
         each.close()
 
 
 def test_a_seat_is_given_back_once() -> None:
-    stream = Stream(iter((b"a",)), None)
+    stream = Stream(iter((b"a",)), nothing(), None)
     list(stream)
     stream.close()
     stream.close()
@@ -118,7 +122,7 @@ def test_a_seat_is_given_back_once() -> None:
 
 def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(streaming, "LONGEST_SECONDS", 0)
-    stream = Stream(iter((b"a",)), None)
+    stream = Stream(iter((b"a",)), nothing(), None)
     with pytest.raises(TimeoutError):
         list(stream)
     stream.close()
@@ -127,7 +131,7 @@ def test_a_client_that_reads_too_slowly_is_cut_off(monkeypatch: pytest.MonkeyPat
 def test_the_clients_connection_has_only_the_time_that_is_left() -> None:
     client, far = socket.socketpair()
     with client, far:
-        stream = Stream(iter((b"a",)), client)
+        stream = Stream(iter((b"a",)), nothing(), client)
         next(iter(stream))
         assert 0 < (client.gettimeout() or 0) <= streaming.LONGEST_SECONDS
         stream.close()
@@ -146,3 +150,44 @@ def test_a_failure_in_its_midst_breaks_the_answer_off(
 
     with pytest.raises(OperationalError):
         browse(as_alice, organization, Limit=5)
+
+
+def post(client: ApiClient, organization: Organization, **options: Any) -> Any:
+    """Ask for a list, and leave it to the test to read the answer."""
+    sent = {"Action": "VoicemailboxBrowse", "SessionId": client.session_id, **options}
+    return client.http.post("/webapi", sent | {"OrganizationId": organization.pk})
+
+
+@pytest.mark.usefixtures("_boxes")
+@pytest.mark.parametrize("output", ["xml", "json"])
+@pytest.mark.parametrize("pieces", [0, 1, 2])
+def test_a_client_that_leaves_takes_cursor_and_transaction_with_it(
+    as_alice: ApiClient,
+    organization: Organization,
+    monkeypatch: pytest.MonkeyPatch,
+    output: str,
+    pieces: int,
+) -> None:
+    before = len(connection.savepoint_ids)
+    response = post(as_alice, organization, Limit=6, Output=output)
+    assert len(connection.savepoint_ids) == before + (connection.vendor == "postgresql")
+    read = iter(response)
+    for _ in range(pieces):
+        next(read)
+    # The connection is the test's.
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)
+    response.close()
+
+    assert len(connection.savepoint_ids) == before
+    assert browse(as_alice, organization, Limit=1).is_completed
+
+
+@pytest.mark.usefixtures("_boxes")
+def test_a_refused_list_leaves_no_cursor(as_alice: ApiClient, organization: Organization) -> None:
+    before = len(connection.savepoint_ids)
+    taken = [Stream(iter(()), nothing(), None) for _ in range(streaming.AT_ONCE)]
+    browse(as_alice, organization, Limit=5)
+    for each in taken:
+        each.close()
+
+    assert len(connection.savepoint_ids) == before

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -10,12 +10,15 @@ from django.db.models import BigIntegerField, Func, QuerySet, Subquery
 
 from voicemail_site.statements import LIMIT, OFFSET
 from voicemail_site.webapi.elements import Element, Tree
-from voicemail_site.webapi.records import Records, Row, wire_columns
+from voicemail_site.webapi.records import Records, Rest, Row, wire_columns
 
 Rows: TypeAlias = "QuerySet[Any, Any]"
 
 # Rows are read, and a long list is sent, in pieces of this size.
 PIECE = 1_000
+
+# A number that is wrong (verify finds it) must not let a page be read for ever.
+_READINGS = 3
 
 
 class Source(Protocol):
@@ -105,19 +108,19 @@ def read_page(
     With ``count`` Found is asked for. Only a page without rows needs it: where it finds rows that
     the page should have had, they came in between, and the page is read again.
     """
-    while True:
+    found = None
+    for _ in range(_READINGS):
         rows, rest = _read(source, limit, offset)
         if rows or count is None:
             found = rows[0][-1] if count else None
             return Page(limit, offset, Records(element, rows, rest), found)
         found = count()
         if found <= offset or limit == 0:
-            return Page(limit, offset, Records(element, ()), found)
+            break
+    return Page(limit, offset, Records(element, ()), found)
 
 
-def _read(
-    source: Source, limit: int, offset: int
-) -> tuple[Sequence[Row], Iterator[Sequence[Row]] | None]:
+def _read(source: Source, limit: int, offset: int) -> tuple[Sequence[Row], Rest | None]:
     """Read a short page whole, and of a long one the first piece."""
     if limit == 0:
         return (), None

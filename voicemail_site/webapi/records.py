@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
@@ -23,6 +23,7 @@ from voicemail_site.webapi.elements import Element, Fixed, Group, Member
 from voicemail_site.webapi.names import is_xml_text
 
 Row: TypeAlias = "Sequence[Any]"
+Rest: TypeAlias = "Generator[Sequence[Row], None, None]"
 
 _XML_SPECIAL = re.compile("[^\t\n !-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029]')
@@ -172,7 +173,7 @@ class Records:
         self,
         element: Element,
         rows: Sequence[Row],
-        rest: Iterator[Sequence[Row]] | None = None,
+        rest: Rest | None = None,
     ) -> None:
         self.element = element
         self.rows = rows
@@ -196,8 +197,9 @@ class Records:
             yield syntax.separator + syntax.write(self.element, rows)
 
 
-def is_long(tree: Any) -> bool:
-    """Tell whether a tree has records that are read piece by piece."""
+def source_of(tree: Any) -> Rest | None:
+    """Give where records of a tree are still read from, None where all are there."""
     if isinstance(tree, Records):
-        return tree.rest is not None
-    return isinstance(tree, Mapping) and any(is_long(child) for child in tree.values())
+        return tree.rest
+    children = tree.values() if isinstance(tree, Mapping) else ()
+    return next(filter(None, map(source_of, children)), None)

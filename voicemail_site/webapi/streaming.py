@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Iterator
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, Protocol
 
 AT_ONCE = 2
 LONGEST_SECONDS = 60.0
@@ -20,22 +20,38 @@ _seats = BoundedSemaphore(AT_ONCE)
 _waiting_room = BoundedSemaphore(1)
 
 
+class Source(Protocol):
+    """Where the pieces come from; it holds a cursor."""
+
+    def close(self) -> None:
+        """Let it go."""
+
+
 class BusyError(Exception):
     """Raised for a long answer beyond those that a process sends at once."""
 
 
 class Stream:
-    """The pieces of one long answer; ``close`` must be called, whether or not they were read.
+    """The pieces of one long answer, read from a source.
+
+    ``close`` must be called, whether or not they were read, in the thread that reads them.
 
     Raises BusyError. A client that takes longer than the time there is loses its connection in
     the midst of the answer, as it does where the rest can't be read or written.
     """
 
-    def __init__(self, pieces: Iterator[bytes], client: socket.socket | None) -> None:
-        _take_seat()
-        self._has_seat = True
+    def __init__(
+        self, pieces: Iterator[bytes], source: Source, client: socket.socket | None
+    ) -> None:
         self._pieces = pieces
+        self._source = source
         self._client = client
+        try:
+            _take_seat()
+        except BusyError:
+            source.close()
+            raise
+        self._has_seat = True
 
     def __iter__(self) -> Iterator[bytes]:
         end = time.monotonic() + LONGEST_SECONDS
@@ -52,11 +68,17 @@ class Stream:
             self._client.settimeout(seconds)
 
     def close(self) -> None:
-        """Give the seat back."""
+        """Give the seat back, and end the source's cursor and transaction.
+
+        Otherwise they would end when Python collects the answer: in any thread, at any time.
+        """
         if self._has_seat:
             self._has_seat = False
-            _seats.release()
-            self._allow(None)
+            try:
+                self._source.close()
+            finally:
+                _seats.release()
+                self._allow(None)
 
 
 def client_of(environ: dict[str, Any]) -> socket.socket | None:

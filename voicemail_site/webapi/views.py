@@ -37,10 +37,10 @@ from voicemail_site.webapi.parsers import (
     collect,
     parse_query,
 )
-from voicemail_site.webapi.records import is_long
+from voicemail_site.webapi.records import source_of
 from voicemail_site.webapi.registry import actions
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
-from voicemail_site.webapi.streaming import BusyError, Stream, client_of
+from voicemail_site.webapi.streaming import BusyError, Source, Stream, client_of
 
 logger = logging.getLogger(__name__)
 
@@ -119,17 +119,20 @@ class WebApiView(APIView):
         self._log(request, answer)
         elapsed = int((time.perf_counter() - self.started) * 1000)
         told = document(answer, now=timezone.now(), duration_ms=elapsed)
-        if is_long(answer.result):
-            return self._send_by_pieces(request, told)
+        source = source_of(answer.result)
+        if source is not None:
+            return self._send_by_pieces(request, told, source)
         return Response(told)
 
     post = get
 
-    def _send_by_pieces(self, request: Request, told: Mapping[str, Tree]) -> HttpResponseBase:
+    def _send_by_pieces(
+        self, request: Request, told: Mapping[str, Tree], source: Source
+    ) -> HttpResponseBase:
         renderer: Any = request.accepted_renderer
         pieces = renderer.pieces(told, self.get_renderer_context())
         return StreamingHttpResponse(
-            Stream(pieces, client_of(request._request.META)),
+            Stream(pieces, source, client_of(request._request.META)),
             content_type=f"{renderer.media_type}; charset={renderer.charset}",
         )
 
