@@ -22,6 +22,9 @@ from pythonjsonlogger.json import JsonFormatter
 
 request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
+# Nothing of this is told, and looking it up would take a tenth of the time of a line.
+logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 # Up to the protocol of a request line, or the end: a query may hold spaces and quotes.
