@@ -15,7 +15,7 @@ from accounts.history import record_change
 from accounts.models import Change, Channel, Organization
 from tests.factories import arranging, make_organization, make_voicemailbox
 from tests.voicemail.bulk import brought_in, csv_of, csv_of_dicts, importing, judged
-from voicemail.bulk import checking, imports
+from voicemail.bulk import checking, imports, staging
 from voicemail.bulk.files import Format
 from voicemail.bulk.imports import Counts
 from voicemail.bulk.staging import MEANWHILE
@@ -520,3 +520,17 @@ def test_the_number_of_statements_does_not_grow_with_the_rows(organization: Orga
         counted.append(len(queries))
 
     assert counted[0] == counted[1]
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite plans without statistics.")
+@pytest.mark.parametrize(("least", "is_told"), [(2, True), (3, False)])
+def test_postgresql_learns_of_very_many_rows_at_once(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, least: int, is_told: bool
+) -> None:
+    monkeypatch.setattr(staging, "_VERY_MANY", least)
+    with CaptureQueriesContext(connection) as captured:
+        brought_in(csv_of_dicts(NEW, NEW | {"mailbox": "1002", "username": "ann"}))
+    told = {query["sql"] for query in captured.captured_queries}
+
+    assert ("ANALYZE voicemail_voicemailbox" in told) is is_told
+    assert ("ANALYZE voicemail_historicalvoicemailbox" in told) is is_told

@@ -52,6 +52,8 @@ _FIELDS = [
 ]
 _COLUMNS = [field.attname for field in _FIELDS]
 _STAGED = ["number", "kind", "id", "modified", *_COLUMNS]
+# From so many rows on PostgreSQL is to learn of them at once.
+_VERY_MANY = 5_000
 _TEXTS = ["kind", *(each.attname for each in _FIELDS if isinstance(each, models.CharField))]
 _NO_BOX = [None, None, *("" if isinstance(each, models.CharField) else None for each in _FIELDS)]
 _values_of = attrgetter(*_COLUMNS)
@@ -177,10 +179,21 @@ class Stage:
             _delete(change, now)
             _change(change, now)
             _add(change, now)
+            _learn()
         except IntegrityError as exc:
             if violated_constraint(exc, Voicemailbox) in _TAKEN_MEANWHILE:
                 raise ValidationError(MEANWHILE, code="meanwhile") from exc
             raise
+
+
+def _learn() -> None:
+    """Let PostgreSQL know of very many new rows at once; it would plan for the table as it was."""
+    if connection.vendor != "postgresql":
+        return
+    ((number,),) = _rows("SELECT COUNT(*) FROM {stage} WHERE kind IN {written}")
+    if number >= _VERY_MANY:
+        _execute("ANALYZE {boxes}")
+        _execute("ANALYZE {history}")
 
 
 def _staged(draft: Draft) -> Sequence[Any]:
