@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -85,6 +87,14 @@ def record_change(
             yield
         finally:
             _open_change.reset(token)
+
+
+def operator_name() -> str:
+    """Give the name of who works at the shell, behind sudo as well."""
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # A container's user may have no name.
+        return f"uid {os.getuid()}"
 
 
 def current_change(account_id: int | None) -> Change:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
@@ -304,12 +305,14 @@ class UserManager(BaseUserManager["User"]):
     def create_superuser(self, auth_username: str, password: str | None = None) -> User:
         """Create a user of the provider's staff.
 
-        Only ``manage.py createsuperuser`` calls this, on an installation without a user.
+        Only ``manage.py createsuperuser`` calls this. Raises ValidationError.
         """
-        from accounts.history import record_change
+        from accounts.history import operator_name, record_change
         from accounts.services import add_user
 
-        with record_change(by=None, channel=Channel.COMMAND, actor="createsuperuser"):
+        if password is not None:
+            validate_password(password, User(auth_username=auth_username))
+        with record_change(by=None, channel=Channel.COMMAND, actor=operator_name()):
             return add_user(auth_username=auth_username, role=Role.SYSTEM_ADMIN, password=password)
 
 

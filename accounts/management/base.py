@@ -6,7 +6,6 @@ a class that says which of the recurring options it has and does its work throug
 
 from __future__ import annotations
 
-import getpass
 import inspect
 import os
 import re
@@ -30,7 +29,7 @@ from django.db import (
     transaction,
 )
 
-from accounts.history import record_change
+from accounts.history import operator_name, record_change
 from accounts.management import output
 from accounts.management.output import Format, Record
 from accounts.management.scope import Scope, find_account, find_organization
@@ -156,9 +155,9 @@ class Verb:
     @property
     def scope(self) -> Scope:
         """Give the scope that the options name. Raises CommandError."""
-        if account := self.options.get("account"):
+        if (account := self.options.get("account")) is not None:
             return Scope(account=find_account(account))
-        if organization := self.options.get("organization"):
+        if (organization := self.options.get("organization")) is not None:
             return Scope(organization=find_organization(organization))
         return Scope()
 
@@ -231,6 +230,8 @@ class ChangeVerb(Verb):
     scope_need = Need.OPTIONAL
     formats = Format.values
     is_destructive: ClassVar[bool] = False
+    # PBXs and sessions have no history in which an author could stand.
+    is_recorded: ClassVar[bool] = True
     channel: ClassVar[Channel] = Channel.COMMAND
 
     @classmethod
@@ -241,7 +242,8 @@ class ChangeVerb(Verb):
         )
         if cls.is_destructive:
             parser.add_argument("--yes", action="store_true", help="Do not ask first.")
-        add_operator(parser)
+        if cls.is_recorded:
+            add_operator(parser)
 
     def change(self) -> Iterable[Done]:
         """Make the change within the transaction, and tell what was done."""
@@ -318,20 +320,13 @@ def add_operator(parser: CommandParser) -> None:
 
 def operator_of(options: Mapping[str, Any]) -> str:
     """Give the name under which a change is recorded. Raises CommandError."""
-    name: str = options["operator"] or os.environ.get("SUDO_USER") or _login_name()
+    name: str = options.get("operator") or operator_name()
     try:
         validate_one_line(name)
         Change._meta.get_field("actor").run_validators(name)
     except ValidationError as exc:
         raise CommandError("--operator must be 1 to 150 characters in one line.") from exc
     return name
-
-
-def _login_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # A container's user may have no name.
-        return f"uid {os.getuid()}"
 
 
 class OperatorCommand(BaseCommand):
@@ -345,6 +340,8 @@ class OperatorCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         verb: Verb = options["verb"](self, options)
+        if not all(is_text(value) for value in options.values()):
+            raise CommandError("Arguments must be valid UTF-8.")
         try:
             verb.run()
             self.stdout.flush()
@@ -358,6 +355,11 @@ class OperatorCommand(BaseCommand):
             _discard_output()
             # Whoever read the result left; a change that is stored has not failed.
             raise SystemExit(0 if verb.is_committing else BROKEN_PIPE) from None
+        except OSError as exc:
+            _discard_output()
+            stored = " The change was stored all the same." if verb.is_committing else ""
+            what = exc.filename or "The result"
+            raise CommandError(f"{what} can't be written: {exc.strerror}.{stored}") from exc
         except KeyboardInterrupt:
             self.stderr.write(_interruption(verb))
             raise SystemExit(INTERRUPTED) from None
@@ -414,6 +416,14 @@ def _interruption(verb: Verb) -> str:
     if verb.is_committing:
         return "Interrupted at the end; look whether it was done before you repeat it."
     return "Interrupted; nothing was changed."
+
+
+def is_text(value: Any) -> bool:
+    """Tell whether an argument, or each of several, is text that can be stored and printed."""
+    if isinstance(value, list | tuple):
+        return all(map(is_text, value))
+    # The shell's bytes that are no UTF-8 come as surrogates.
+    return not isinstance(value, str) or not any("\ud800" <= each <= "\udfff" for each in value)
 
 
 def _discard_output() -> None:

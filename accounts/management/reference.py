@@ -40,12 +40,12 @@ sentence for each, or in JSON and CSV its fields after the change with an `outco
 `count`. No command prints a password, a PIN or a SessionId that it was not asked for.
 
 **What is changed.** A change is one transaction and one entry of the history, with the channel
-"command" and the operator's name: `--operator`, else `SUDO_USER`, else the login name. What changes
-nothing leaves no entry, and is no error. `--dry-run` does everything, the checks of the database
-among it, undoes it and says what would be; a new object has no id then. Where a verb destroys
-something it asks first; without a terminal it refuses unless `--yes` is given. `Ctrl-C`, a kill and
-a broken pipe leave the database as it was before the transaction or after it. What is purged in
-batches is gone batch by batch.
+"command" and the operator's name: `--operator`, else `SUDO_USER`, else the login name. PBXs and API
+sessions have no history. What changes nothing leaves no entry, and is no error. `--dry-run` does
+everything, the checks of the database among it, undoes it and says what would be; a new object has
+no id then. Where a verb destroys something it asks first; without a terminal it refuses unless
+`--yes` is given. `Ctrl-C`, a kill and a broken pipe leave the database as it was before the
+transaction or after it. What is purged in batches is gone batch by batch.
 
 **Exit codes.** 0: done. 1: refused, or the database can't be reached; the message says what would
 be accepted. 2: not understood. 130: interrupted by `Ctrl-C`; 143: terminated. 141: whoever read the

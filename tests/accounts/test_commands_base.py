@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import json
+import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -16,9 +18,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import CommandError
 from django.db import IntegrityError, OperationalError
 
 from accounts import services
+from accounts.history import operator_name
 from accounts.management import base
 from accounts.management.base import NounCommand, OperatorCommand, SingleCommand, Verb
 from accounts.models import Account, Change, Organization, Session, User
@@ -425,7 +429,46 @@ def test_createsuperuser_makes_staff_and_is_recorded(
     run("createsuperuser", "--no-input", "--auth_username", "root")
     user = User.unscoped.get()
     assert (user.role, user.check_password("correct horse battery")) == ("system_admin", True)
-    assert last_change() == ("command", "createsuperuser")
+    assert last_change() == ("command", operator_name())
+
+
+def test_createsuperuser_takes_no_password_that_is_easily_guessed(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "1")
+    assert "too short" in refused("createsuperuser", "--no-input", "--auth_username", "root")
+    assert not User.unscoped.exists()
+
+
+@pytest.mark.parametrize("option", ["--account", "--organization"])
+def test_an_empty_scope_is_not_every_account(account: Account, option: str) -> None:
+    assert refused("users", "list", option, "").startswith("There is no ")
+
+
+def test_an_argument_that_is_no_text_is_refused(account: Account) -> None:
+    assert refused("accounts", "show", "\udcff") == "Arguments must be valid UTF-8."
+
+
+class FullDisk(StringIO):
+    """An output that takes nothing."""
+
+    def flush(self) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_result_that_cannot_be_written_is_told_with_what_became_of_the_change(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "_discard_output", lambda: None)
+    words = ("accounts", "disable", str(account.pk))
+    with pytest.raises(CommandError) as caught:
+        call_command(*words, stdout=FullDisk(), stderr=StringIO())
+
+    assert str(caught.value) == (
+        "The result can't be written: No space left on device. The change was stored all the same."
+    )
+    account.refresh_from_db()
+    assert account.status == "disabled"
 
 
 def test_createsuperuser_asks(db: None, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -119,10 +119,10 @@ def test_a_backup_is_restored_and_what_it_revives_is_ended_or_told(
     dump = tmp_path / "voicemail.dump"
     with serving(old) as service:
         session_id = service.log_in(alice)
-        deleted = add(service, session_id, organization, "9000001")
+        deleted = add(service, session_id, organization, "9000061")
         back_up(old.database, dump)
         service.call("VoicemailboxDelete", SessionId=session_id, VoicemailboxId=deleted)
-        lost = add(service, session_id, organization, "9000002")
+        lost = add(service, session_id, organization, "9000062")
 
     restore(dump, new.database)
     printed(new, "migrate", "--no-input")
@@ -139,6 +139,6 @@ def test_a_backup_is_restored_and_what_it_revives_is_ended_or_told(
         session_id = service.log_in(alice)
         back = service.call("VoicemailboxRead", SessionId=session_id, VoicemailboxId=deleted)
         assert back.is_completed
-        assert add(service, session_id, organization, "9000003") > lost
-    assert f'"object_id": {deleted}, "name": "9000001 Joe Smith", "what": "Deleted"' in told
-    assert f'"object_id": {lost}, "name": "9000002 Joe Smith", "what": "Added"' in told
+        assert add(service, session_id, organization, "9000063") > lost
+    assert f'"object_id": {deleted}, "name": "9000061 Joe Smith", "what": "Deleted"' in told
+    assert f'"object_id": {lost}, "name": "9000062 Joe Smith", "what": "Added"' in told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ class Standard:
         return False
 
 
+class Piped(Standard):
+    """Standard input that can't be read twice."""
+
+    def __init__(self, text: str) -> None:
+        reading, writing = os.pipe()
+        os.write(writing, text.encode())
+        os.close(writing)
+        self.buffer = os.fdopen(reading, "rb")  # type: ignore[assignment]  # as of a pipe
+
+
 def numbers() -> list[int]:
     return list(Voicemailbox.unscoped.order_by("mailbox").values_list("mailbox", flat=True))
 
@@ -53,6 +64,52 @@ def test_import_tells_what_it_did(organization: Organization, file: Path) -> Non
         "command",
         organization.account_id,
     )
+
+
+@pytest.mark.parametrize(
+    ("result", "told"),
+    [
+        ("json", {"added": 1, "changed": 0, "deleted": 0, "unchanged": 0}),
+        ("csv", "outcome,count\nadded,1\nchanged,0\ndeleted,0\nunchanged,0\n"),
+    ],
+)
+def test_a_program_reads_the_numbers(
+    organization: Organization, file: Path, result: str, told: Any
+) -> None:
+    file.write_text(csv_of(JOE))
+    out, _ = run("import", file, "--all-accounts", "--result", result)
+
+    if result == "json":
+        assert {each["outcome"]: each["count"] for each in json.loads(out)} == told
+    else:
+        assert out.replace("\r\n", "\n") == told
+
+
+def test_the_refused_rows_never_take_the_place_of_the_file(
+    organization: Organization, file: Path
+) -> None:
+    text = csv_of((DOMAIN, 0, "joe", "Joe Smith"))
+    file.write_text(text)
+    with pytest.raises(CommandError, match="another file"):
+        run("import", file, "--all-accounts", "--refused", file)
+
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("origin", ["asterisk", "fusionpbx"])
+def test_migrate_reads_a_pipe(
+    organization: Organization, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    text = {
+        "asterisk": "[default]\n1001 => 4829,Joe Smith\n",
+        "fusionpbx": "voicemail_id,voicemail_password\n1001,4829\n",
+    }[origin]
+    piped = Piped(text)
+    monkeypatch.setattr("sys.stdin", piped)
+    with piped.buffer:
+        run("migrate", "--from", origin, "-", "--organization", DOMAIN)
+
+    assert numbers() == [1001]
 
 
 def test_a_dry_run_tells_what_it_would_do(organization: Organization, file: Path) -> None:

@@ -94,6 +94,7 @@ def rewindable(file: BinaryIO) -> Iterator[BinaryIO]:
         return
     with tempfile.TemporaryFile() as kept:
         shutil.copyfileobj(file, kept)
+        kept.seek(0)
         yield cast("BinaryIO", kept)
 
 

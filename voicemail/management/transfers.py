@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TextIO, cast
@@ -14,6 +15,7 @@ from django.core.management.base import CommandError, CommandParser
 from tqdm import tqdm  # type: ignore[import-untyped]  # It has no types.
 
 from accounts.history import record_change
+from accounts.management import output
 from accounts.management.base import ChangeVerb, Need, Verb, add_operator, operator_of
 from accounts.models import Channel, Organization
 from voicemail.bulk import elsewhere, exports, imports
@@ -49,6 +51,13 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         yield kept
 
 
+def _another(path: Path, file: str) -> Path:
+    """Give a path that is not the file's own. Raises CommandError."""
+    if file != _STANDARD_INPUT and path.resolve() == Path(file).resolve():
+        raise CommandError("--refused must name another file than the one that is read.")
+    return path
+
+
 def _bar(doing: str, **looks: Any) -> Any:
     """Show on a terminal what is being done; elsewhere nothing."""
     return tqdm(desc=doing, disable=None, leave=False, **looks)
@@ -73,6 +82,12 @@ class Incoming(ChangeVerb):
             help="Where to write the rows that can't be taken, with the reasons; by default "
             "beside the file, as NAME.refused.csv or .jsonl.",
         )
+        parser.add_argument(
+            "--result",
+            choices=output.Format.values,
+            default=output.Format.TABLE.value,
+            help="How the numbers of mailboxes are printed; as a table it is a sentence.",
+        )
 
     def question(self) -> str:
         return f"Delete {self.deleted} mailboxes, as the file asks?"
@@ -94,7 +109,7 @@ class Incoming(ChangeVerb):
             if not self.is_dry_run:
                 with _bar("Writing", bar_format="{desc} ..."), self.recording():
                     job.write()
-        self.command.stdout.write(self._told(counts))
+        self._print(counts)
 
     def _judge(self, job: imports.Import, reader: Reader) -> Counts:
         with _bar("Checking", total=reader.size, unit="B", unit_scale=True) as bar:
@@ -116,10 +131,24 @@ class Incoming(ChangeVerb):
 
     def _refused_path(self, reader: Reader) -> Path | None:
         if self.options["refused"]:
-            return Path(self.options["refused"])
+            return _another(Path(self.options["refused"]), self.options["file"])
         if self.options["file"] == _STANDARD_INPUT:
             return None
         return Path(self.options["file"]).with_suffix(f".refused.{reader.format}")
+
+    def _print(self, counts: Counts) -> None:
+        if self.options["result"] == output.Format.TABLE:
+            self.command.stdout.write(self._told(counts))
+            return
+        told: list[output.Record] = [
+            {"outcome": name, "count": count}
+            for name, count in asdict(counts).items()
+            if name != "refused"
+        ]
+        if self.options["result"] == output.Format.JSON:
+            output.write_json(self.command.stdout, told)
+        else:
+            output.write_csv(self.command.stdout, ["outcome", "count"], told)
 
     def _told(self, counts: Counts) -> str:
         would = "would be " if self.is_dry_run else ""

@@ -78,6 +78,7 @@ class End(_OfSessions, ChangeVerb):
 
     example = "sessions end --user joe --yes"
     is_destructive = True
+    is_recorded = False
 
     @classmethod
     def add_arguments(cls, parser: CommandParser) -> None:

@@ -76,6 +76,7 @@ PBXS = _Pbxs(
 
 
 class _OfPbxs:
+    is_recorded = False
     kind: ClassVar[Kind] = PBXS
     # A PBX is the provider's.
     scope_need: ClassVar[Need] = Need.NONE
