@@ -210,7 +210,7 @@ def test_a_node_is_stopped_and_started_and_nothing_that_was_acknowledged_is_lost
         first, second = (stack.enter_context(start(node)) for node in nodes)
         balancer = Balancer([Node(first.port), Node(second.port)])
         stack.enter_context(balancer.running())
-        number = 8_000_000 if is_drained else 9_000_000
+        number = 7_000_000 if is_drained else 8_000_000
         load = Load(_through(balancer), first.log_in(alice), alice["organizations"][0], number)
         with load.running():
             load.more()
