@@ -8,6 +8,7 @@ and an exception is told by its class and its frames alone, never by its text.
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import re
 import sys
@@ -38,6 +39,8 @@ _UNREADABLE = re.compile(r"(Invalid request from ip=\S+?|Bad request \w+):?\s.*"
 
 # What each of these needs; few texts have any of it, and they are many.
 _DOUBTFUL = re.compile(r"[?%]|password|request", re.IGNORECASE)
+
+_ENCODER = json.JSONEncoder()
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -114,7 +117,6 @@ class JSONFormatter(JsonFormatter):
             [],
             reserved_attrs=sorted(_STANDARD),
             rename_fields={"exc_info": "exception", "stack_info": "stack"},
-            json_ensure_ascii=True,
         )
 
     def format(self, record: logging.LogRecord) -> str:
@@ -134,6 +136,10 @@ class JSONFormatter(JsonFormatter):
 
     def process_log_record(self, log_data: LogData) -> LogData:
         return {key: _clean(value) for key, value in log_data.items()}
+
+    def jsonify_log_record(self, log_data: LogData) -> str:
+        """Write plain data; the library would make an encoder for each line."""
+        return _ENCODER.encode(log_data)
 
     # The library names it so, and writes whatever JSON it gets.
     def formatException(self, ei: Any) -> list[str]:  # type: ignore[override]  # noqa: N802

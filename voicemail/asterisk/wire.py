@@ -34,7 +34,8 @@ def parse_update(query: str) -> tuple[str, str] | None:
 
 def line(values: Mapping[str, str]) -> str:
     """Write one record; what is empty is left out, as Asterisk would take it for absent."""
-    return "&".join(f"{_escaped(name)}={_escaped(each)}" for name, each in values.items() if each)
+    # The names are columns, which need no escaping.
+    return "&".join([f"{name}={_escaped(each)}" for name, each in values.items() if each])
 
 
 def _escaped(text: str) -> str:
