@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from typing import Any
 
 from django.contrib.auth import hashers
@@ -18,12 +17,10 @@ from django.contrib.auth import hashers
 _NICENESS = 10
 
 
-@cache
-def _thread() -> ThreadPoolExecutor:
-    """Start the one thread of this process, after a server has forked it."""
-    return ThreadPoolExecutor(
-        1, thread_name_prefix="hash", initializer=os.nice, initargs=(_NICENESS,)
-    )
+# It starts with the first hash, which is after a server has forked the process.
+_thread = ThreadPoolExecutor(
+    1, thread_name_prefix="hash", initializer=os.nice, initargs=(_NICENESS,)
+)
 
 
 class ScryptPasswordHasher(hashers.ScryptPasswordHasher):
@@ -31,4 +28,4 @@ class ScryptPasswordHasher(hashers.ScryptPasswordHasher):
 
     def encode(self, *args: Any, **kwargs: Any) -> str:
         encode: Callable[..., str] = super().encode
-        return _thread().submit(encode, *args, **kwargs).result()
+        return _thread.submit(encode, *args, **kwargs).result()

@@ -13,7 +13,7 @@ from accounts.scoping import ScopedStatement
 from voicemail_site.webapi.elements import Element
 from voicemail_site.webapi.paging import Page, count_of, page_of, read_page
 
-Rows: TypeAlias = "Callable[[Any], QuerySet[Any, Any]]"
+RowsFor: TypeAlias = "Callable[[Any], QuerySet[Any, Any]]"
 
 # From here on a page's ids are found first.
 _DEEP = 1_000
@@ -41,10 +41,10 @@ class ScopedPages:
     ``number`` gives, in one column, how many there are, where that is known without counting.
     """
 
-    def __init__(self, element: Element, rows: Rows, number: Rows | None = None) -> None:
+    def __init__(self, element: Element, rows: RowsFor, number: RowsFor | None = None) -> None:
         self._element = element
         self._rows = rows
-        self._number: Rows = number or (lambda caller: count_of(rows(caller)))
+        self._number: RowsFor = number or (lambda caller: count_of(rows(caller)))
         self._statement = cache(self._make_statement)
         self._count = ScopedStatement(self._number)
 

@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection, models
 from django.utils import timezone
 
 from accounts.history import OpenChange, open_change
-from voicemail_site.statements import Text
+from voicemail_site.statements import PreparedSQL
 from voicemail_site.writes import (
     CompiledModel,
     Fields,
@@ -84,14 +84,13 @@ def _is_in(field: models.Field[Any, Any], names: Sequence[str]) -> bool:
 
 
 def _write(
-    text: Text, instance: CompiledModel, row: list[Any], change: OpenChange, kind: str
+    text: PreparedSQL, instance: CompiledModel, row: list[Any], change: OpenChange, kind: str
 ) -> int | None:
     """Run a statement, and give the object's id, None where there was no such object."""
     rows = _rows(type(instance))
     account_id = getattr(instance, "account_id", instance.pk)
-    of_change = [
-        (field, change.values(account_id)[field.attname]) for field in own_fields(_change(rows))
-    ]
+    stored = change.values(account_id)
+    of_change = [(field, stored[field.attname]) for field in own_fields(_change(rows))]
     reason = getattr(instance, "_change_reason", None)
     facts = dict(zip(_FACTS, (timezone.now(), kind, reason, change.user_id), strict=True))
     of_history = [(field, facts[field.attname]) for field in _fact_fields(rows)]
@@ -113,24 +112,26 @@ def _fact_fields(rows: Any) -> Fields:
 
 
 @cache
-def _insertion(model: type[CompiledModel]) -> Text:
+def _insertion(model: type[CompiledModel]) -> PreparedSQL:
     fields = own_fields(model)
     return _recorded(model, insert_sql(model, fields), len(fields))
 
 
 @cache
-def _update(model: type[CompiledModel], fields: Fields) -> Text:
+def _update(model: type[CompiledModel], fields: Fields) -> PreparedSQL:
     return _recorded(model, update_sql(model, fields), len(fields) + 1)
 
 
 @cache
-def _deletion(model: type[CompiledModel]) -> tuple[Text, int]:
+def _deletion(model: type[CompiledModel]) -> tuple[PreparedSQL, int]:
     *others, own = delete_parts(model)
     parts = "".join(f"gone_{number} AS ({sql}), " for number, sql in enumerate(others))
     return _recorded(model, own, len(others) + 1, parts), len(others) + 1
 
 
-def _recorded(model: type[models.Model], write: str, arguments: int, before: str = "") -> Text:
+def _recorded(
+    model: type[models.Model], write: str, arguments: int, before: str = ""
+) -> PreparedSQL:
     """Put a write, its Change and its history row into one statement."""
     rows = _rows(model)
     tracked = tuple(rows.tracked_fields)
@@ -148,4 +149,4 @@ def _recorded(model: type[models.Model], write: str, arguments: int, before: str
         f"INSERT INTO {rows._meta.db_table} ({into})",
         f"SELECT {values} FROM written, stored RETURNING change_id, id",  # noqa: S608  # Names of ours.
     ]
-    return Text(" ".join(parts), arguments + len(of_change) + len(facts))
+    return PreparedSQL(" ".join(parts), arguments + len(of_change) + len(facts))

@@ -21,7 +21,14 @@ from accounts.pages import ScopedPages
 from accounts.scoping import ScopedStatement
 from accounts.validators import DOMAIN_MAX_LENGTH
 from voicemail.apps import SAME_ACCOUNT
-from voicemail.models import MailboxTally, NotifyEmail, NotifyPager, Timezone, Voicemailbox
+from voicemail.models import (
+    MailboxTally,
+    NotifyEmail,
+    NotifyPager,
+    Timezone,
+    Voicemailbox,
+    errors_of_their_own,
+)
 from voicemail.services import add_voicemailbox, delete_voicemailbox, edit_voicemailbox
 from voicemail.tally import total_of
 from voicemail.validators import MAILBOX_MAX
@@ -222,12 +229,7 @@ def _report(
     parameters: type[ActionParameters], errors: dict[str, ValidationError], failed: frozenset[str]
 ) -> list[RequestError]:
     """Report a box's errors, but none that follows from a parameter that is wrong by itself."""
-    follows_from = {"email": "notify_email", "pager": "notify_pager"}
-    told = {
-        name: error
-        for name, error in errors.items()
-        if name not in failed and follows_from.get(name) not in failed
-    }
+    told = errors_of_their_own(errors, failed)
     return parameters.request_errors(ValidationError(told)) if told else []
 
 

@@ -25,6 +25,7 @@ from voicemail.pins import PinAdmin, name_of
 from voicemail.validators import (
     FULLNAME_MAX_LENGTH,
     MAILBOX_MAX,
+    MAILBOX_PATTERN,
     PIN_MAX_LENGTH,
     is_trivial_pin,
 )
@@ -40,10 +41,6 @@ STRICT_PIN_FORM = "A PIN is 6 or 7 digits that are not easy to guess."
 WAITING = (
     "The mailbox is waiting for the PBX, which still has recordings that others left under this "
     "number. Callers reach it as soon as they are put away, usually within minutes."
-)
-FORMER_RECORDINGS = (
-    "Number {mailbox} belonged to another mailbox before. Recordings of that one may still be on "
-    "the PBX, and this mailbox would play them."
 )
 
 _MAILBOX = re.compile(r"-?[1-9][0-9]*|0")
@@ -221,7 +218,7 @@ class MailboxFormAdmin(PinAdmin, ScopedAdmin[Voicemailbox]):
         if spool.delayed_among([box]):
             self.message_user(request, WAITING, messages.WARNING)
         elif spool.may_play_others(box):
-            text = FORMER_RECORDINGS.format(mailbox=box.mailbox)
+            text = spool.FORMER_RECORDINGS.format(mailbox=box.mailbox)
             self.message_user(request, text, messages.WARNING)
 
     def construct_change_message(
@@ -289,7 +286,7 @@ def _suggestions(
 ) -> dict[str, Any]:
     """Give a number and an address for a new mailbox; the number is the one that was chosen."""
     free = services.next_free_mailbox(organization)
-    chosen = int(mailbox) if re.fullmatch(r"[1-9][0-9]{0,6}", mailbox) else free
+    chosen = int(mailbox) if re.fullmatch(MAILBOX_PATTERN, mailbox) else free
     username = services.suggested_username(
         organization, mailbox=chosen, fullname=fullname[:FULLNAME_MAX_LENGTH]
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -378,6 +378,22 @@ class Voicemailbox(TimestampedModel):
         if username:
             errors["username"] = ValidationError(ADDRESS_UNAVAILABLE, code="unavailable")
         return errors
+
+
+# What a box's addresses must be depends on whether anything is sent to them.
+_FOLLOWS_FROM = MappingProxyType({"email": "notify_email", "pager": "notify_pager"})
+
+
+def errors_of_their_own(
+    errors: Mapping[str, ValidationError], failed: Collection[str]
+) -> dict[str, ValidationError]:
+    """Keep the errors that follow from no other: neither one of these nor a field that failed."""
+    wrong = {*failed, *errors}
+    return {
+        name: error
+        for name, error in errors.items()
+        if name not in failed and _FOLLOWS_FROM.get(name) not in wrong
+    }
 
 
 def _others_holding(**key: Any) -> Exists:

@@ -6,11 +6,11 @@ Without them the next box of that name would play a stranger's messages
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -18,14 +18,17 @@ from django.db.models import prefetch_related_objects
 from django.utils import timezone
 
 from accounts.models import Organization
+from voicemail.batches import in_batches
 from voicemail.models import Pbx, SpoolOrder, SpoolTask, Voicemailbox
-
-Row = TypeVar("Row")
 
 _AT_ONCE = 5000
 
 STILL_AT_WORK = (
     "The PBX has not yet put away what others recorded under this name. Try again in a minute."
+)
+FORMER_RECORDINGS = (
+    "Number {mailbox} belonged to another mailbox before. Recordings of that one may still be on "
+    "the PBX, and this mailbox would play them."
 )
 
 
@@ -56,7 +59,7 @@ def order_moves(organization: Organization, *, domain: str) -> None:
     if not settings.SPOOL_ORDERS:
         return
     boxes = organization.voicemailboxes.order_by("id")
-    for some in _in_batches(boxes.iterator(chunk_size=_AT_ONCE)):
+    for some in in_batches(boxes.iterator(chunk_size=_AT_ONCE), _AT_ONCE):
         orders = [_order(box, SpoolOrder.Kind.MOVE, domain, box.mailbox) for box in some]
         for order in orders:
             order.to_context, order.to_mailbox = organization.domain, order.mailbox
@@ -71,7 +74,7 @@ def give(orders: Sequence[SpoolOrder]) -> None:
     pbxs = list(Pbx.unscoped.serving(orders[0].organization_id).distinct())
     SpoolOrder.unscoped.bulk_create(orders)
     tasks = (SpoolTask(order=order, pbx=pbx) for order in orders for pbx in pbxs)
-    for some in _in_batches(tasks):
+    for some in in_batches(tasks, _AT_ONCE):
         SpoolTask.unscoped.bulk_create(some)
 
 
@@ -84,7 +87,7 @@ def give_missed(pbx: Pbx) -> None:
     if pbx.is_limited:
         missed = missed.filter(organization_id__in=pbx.organizations.values("pk"))
     missed = missed.exclude(pk__in=SpoolTask.unscoped.filter(pbx=pbx).values("order"))
-    for some in _in_batches(missed.order_by("id").iterator(chunk_size=_AT_ONCE)):
+    for some in in_batches(missed.order_by("id").iterator(chunk_size=_AT_ONCE), _AT_ONCE):
         SpoolTask.unscoped.bulk_create(SpoolTask(order=order, pbx=pbx) for order in some)
 
 
@@ -194,9 +197,3 @@ def _order(voicemailbox: Voicemailbox, kind: str, context: str, mailbox: int) ->
         context=context,
         mailbox=mailbox,
     )
-
-
-def _in_batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    following = iter(rows)
-    while some := list(islice(following, _AT_ONCE)):
-        yield some

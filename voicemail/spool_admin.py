@@ -16,8 +16,9 @@ from accounts.models import Organization
 from accounts.paginator import BoundedPaginator
 from accounts.scoped_admin import IDENTIFIER, ScopedAdmin
 from voicemail.models import SpoolOrder, SpoolTask
+from voicemail.validators import MAILBOX_PATTERN
 
-_NUMBER = re.compile(r"[1-9][0-9]{0,6}")
+_NUMBER = re.compile(MAILBOX_PATTERN)
 
 BADGES = {"open": ("warn", "Open"), "done": ("on", "Done"), "withdrawn": ("", "Withdrawn")}
 

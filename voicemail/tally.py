@@ -16,6 +16,7 @@ from django.db.models import BigIntegerField, F, Func, QuerySet
 
 _BOXES = "voicemail_voicemailbox"
 _MOVE = "UPDATE OF account_id, organization_id"
+_KEEP_OUT_WRITERS = f"LOCK TABLE {_BOXES} IN SHARE ROW EXCLUSIVE MODE"
 
 # One in so many makes a single row of all that there are.
 _FOLDED_EACH = 64
@@ -33,11 +34,10 @@ def total_of(tallies: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
 
 def recount() -> None:
     """Count all boxes anew, while nobody adds any."""
-    guard = Tallied()
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
-            cursor.execute(f"LOCK TABLE {_BOXES} IN SHARE ROW EXCLUSIVE MODE")
-        for statement in guard.sqlite_start():
+            cursor.execute(_KEEP_OUT_WRITERS)
+        for statement in Tallied().recounting:
             cursor.execute(statement)
 
 
@@ -55,10 +55,13 @@ class Tallied:
     )
 
     @property
-    def count(self) -> str:
-        """Give the statement that counts all boxes, for an empty table."""
-        return f"""INSERT INTO {self.table} (account_id, organization_id, number)
-            SELECT account_id, organization_id, COUNT(*) FROM {_BOXES} GROUP BY 1, 2"""  # noqa: S608  # Names of ours.
+    def recounting(self) -> list[str]:
+        """Give the statements that count all boxes anew."""
+        count = f"SELECT account_id, organization_id, COUNT(*) FROM {_BOXES} GROUP BY 1, 2"  # noqa: S608
+        return [
+            f"DELETE FROM {self.table}",  # noqa: S608  # A name of ours.
+            f"INSERT INTO {self.table} (account_id, organization_id, number) {count}",
+        ]
 
     def sqlite(self) -> dict[str, str]:
         """Give the triggers; one writer at a time needs no more than one row."""
@@ -80,16 +83,28 @@ class Tallied:
 
     def sqlite_start(self) -> list[str]:
         """Count anew: while a table was rebuilt there was no trigger."""
-        return [f"DELETE FROM {self.table}", self.count]  # noqa: S608  # A name of ours.
+        return self.recounting
 
     def postgresql(self) -> str:
         """Count once, while nobody writes, and begin to note what changes."""
+        move, truncate = f"{self.name}_move", f"{self.name}_truncate"
+        statements = [
+            _KEEP_OUT_WRITERS,
+            *self.recounting,
+            _function(self.name, self._note_many),
+            _trigger(self.name, "INSERT", _each_statement("NEW"), self.name),
+            _trigger(f"{self.name}_delete", "DELETE", _each_statement("OLD"), self.name),
+            _function(move, self._note_move),
+            _trigger(move, _MOVE, _EACH_MOVED_ROW, move),
+            _function(truncate, f"BEGIN DELETE FROM {self.table}; RETURN NULL; END"),  # noqa: S608
+            _trigger(truncate, "TRUNCATE", "FOR EACH STATEMENT", truncate),
+        ]
+        return ";\n".join(statements)
+
+    @property
+    def _note_many(self) -> str:
+        """Note what a statement added or deleted, and now and then make one row of all."""
         return f"""
-            LOCK TABLE {_BOXES} IN SHARE ROW EXCLUSIVE MODE;
-            DELETE FROM {self.table};
-            {self.count};
-            CREATE OR REPLACE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql
-                SET search_path FROM CURRENT AS $$
             DECLARE
                 one record;
             BEGIN
@@ -113,34 +128,34 @@ class Tallied:
                     END IF;
                 END IF;
                 RETURN NULL;
-            END $$;
-            DROP TRIGGER IF EXISTS {self.name} ON {_BOXES};
-            CREATE TRIGGER {self.name} AFTER INSERT ON {_BOXES}
-                REFERENCING NEW TABLE AS changed
-                FOR EACH STATEMENT EXECUTE FUNCTION {self.name}();
-            DROP TRIGGER IF EXISTS {self.name}_delete ON {_BOXES};
-            CREATE TRIGGER {self.name}_delete AFTER DELETE ON {_BOXES}
-                REFERENCING OLD TABLE AS changed
-                FOR EACH STATEMENT EXECUTE FUNCTION {self.name}();
-            CREATE OR REPLACE FUNCTION {self.name}_move() RETURNS trigger LANGUAGE plpgsql
-                SET search_path FROM CURRENT AS $$
+            END"""  # noqa: S608  # Names of ours.
+
+    @property
+    def _note_move(self) -> str:
+        return f"""
             BEGIN
                 INSERT INTO {self.table} (account_id, organization_id, number) VALUES
                     (OLD.account_id, OLD.organization_id, -1),
                     (NEW.account_id, NEW.organization_id, 1);
                 RETURN NULL;
-            END $$;
-            DROP TRIGGER IF EXISTS {self.name}_move ON {_BOXES};
-            CREATE TRIGGER {self.name}_move AFTER {_MOVE} ON {_BOXES}
-                FOR EACH ROW WHEN ((OLD.account_id, OLD.organization_id) IS DISTINCT FROM
-                    (NEW.account_id, NEW.organization_id))
-                EXECUTE FUNCTION {self.name}_move();
-            CREATE OR REPLACE FUNCTION {self.name}_truncate() RETURNS trigger LANGUAGE plpgsql
-                SET search_path FROM CURRENT AS $$
-            BEGIN
-                DELETE FROM {self.table};
-                RETURN NULL;
-            END $$;
-            DROP TRIGGER IF EXISTS {self.name}_truncate ON {_BOXES};
-            CREATE TRIGGER {self.name}_truncate AFTER TRUNCATE ON {_BOXES}
-                FOR EACH STATEMENT EXECUTE FUNCTION {self.name}_truncate()"""  # noqa: S608  # Names of ours.
+            END"""  # noqa: S608  # Names of ours.
+
+
+# PostgreSQL's triggers
+
+_EACH_MOVED_ROW = """FOR EACH ROW WHEN (
+    (OLD.account_id, OLD.organization_id) IS DISTINCT FROM (NEW.account_id, NEW.organization_id))"""
+
+
+def _each_statement(rows: str) -> str:
+    return f"REFERENCING {rows} TABLE AS changed FOR EACH STATEMENT"
+
+
+def _function(name: str, body: str) -> str:
+    return f"""CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql
+        SET search_path FROM CURRENT AS $${body} $$"""
+
+
+def _trigger(name: str, event: str, how: str, function: str) -> str:
+    return f"""DROP TRIGGER IF EXISTS {name} ON {_BOXES};
+        CREATE TRIGGER {name} AFTER {event} ON {_BOXES} {how} EXECUTE FUNCTION {function}()"""

@@ -5,6 +5,7 @@ import re
 from django.core.exceptions import ValidationError
 
 MAILBOX_MAX = 9_999_999
+MAILBOX_PATTERN = "[1-9][0-9]{0,6}"  # Its one spelling, from 1 to MAILBOX_MAX.
 PIN_MAX_LENGTH = 7
 STRICT_PIN_MIN_LENGTH = 6
 FULLNAME_MAX_LENGTH = 128

@@ -63,7 +63,7 @@ _numbers = count(1)
 _planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 
 
-class Text:
+class PreparedSQL:
     """The text of a statement for one engine, with a ``%s`` for each argument.
 
     PostgreSQL keeps its plan for as long as the connection lives, unless ``is_planned_anew``:
@@ -126,19 +126,13 @@ class Statement:
         A connection that died while it was idle is opened again: that takes the place of Django's
         health check, which would ask the database for nothing once a request.
         """
-        database: Any = connections[
-            DEFAULT_DB_ALIAS
-        ]  # The proxy for it would look it up each time.
+        # The proxy for it, ``connection``, would look it up each time.
+        database: Any = connections[DEFAULT_DB_ALIAS]
         database.health_check_done = True
         try:
             return self._fetch(database, values)
-        except NotSupportedError:
-            if database.in_atomic_block:
-                raise
-            database.close()
-            return self._fetch(database, values)
-        except (OperationalError, InterfaceError):
-            if database.in_atomic_block or database.is_usable():
+        except (NotSupportedError, OperationalError, InterfaceError) as error:
+            if database.in_atomic_block or not _is_over(database, error):
                 raise
             database.close()
             return self._fetch(database, values)
@@ -180,8 +174,13 @@ class Statement:
             sql, found = f"{sql} LIMIT %s OFFSET %s", (*found, LIMIT, OFFSET)
         if connection.vendor == _POSTGRESQL:
             sql, found = _with_constants(sql, found)
-        text = Text(sql, len(found), is_planned_anew=self._is_planned_anew)
+        text = PreparedSQL(sql, len(found), is_planned_anew=self._is_planned_anew)
         return _Compiled(text, found, _conversion(rows, compiler))
+
+
+def _is_over(database: Any, error: Exception) -> bool:
+    """Tell whether a connection is of no use any more: its plans are outdated, or it is dead."""
+    return isinstance(error, NotSupportedError) or not database.is_usable()
 
 
 def _with_constants(sql: str, params: Sequence[Any]) -> tuple[str, Sequence[Param]]:
@@ -200,7 +199,7 @@ def _with_constants(sql: str, params: Sequence[Any]) -> tuple[str, Sequence[Para
 class _Compiled:
     """What a statement became for one engine; without a text no row can ever be found."""
 
-    def __init__(self, text: Text | None, params: Sequence[Any], convert: Convert) -> None:
+    def __init__(self, text: PreparedSQL | None, params: Sequence[Any], convert: Convert) -> None:
         self.text = text
         self.convert = convert
         self._params = params

@@ -13,7 +13,7 @@ from django.db import connections, models, router
 from django.db.models import Field
 from django.db.models.signals import post_delete, pre_delete
 
-from voicemail_site.statements import Text
+from voicemail_site.statements import PreparedSQL
 
 Fields: TypeAlias = "tuple[Field[Any, Any], ...]"
 
@@ -68,7 +68,7 @@ def prepared(using: str, row: Iterable[tuple[Field[Any, Any], Any]]) -> list[Any
     return [field.get_db_prep_save(value, database) for field, value in row]
 
 
-def run(using: str, text: Text, arguments: Sequence[Any], *, is_answered: bool) -> Any:
+def run(using: str, text: PreparedSQL, arguments: Sequence[Any], *, is_answered: bool) -> Any:
     """Run a statement, and give the row that it answers."""
     with connections[using].cursor() as cursor:
         text.run(cursor, arguments)
@@ -76,9 +76,9 @@ def run(using: str, text: Text, arguments: Sequence[Any], *, is_answered: bool) 
 
 
 @cache
-def insertion(model: type[models.Model], fields: Fields, returning: Fields = ()) -> Text:
+def insertion(model: type[models.Model], fields: Fields, returning: Fields = ()) -> PreparedSQL:
     """Give the statement that inserts a row."""
-    return Text(insert_sql(model, fields, returning), len(fields))
+    return PreparedSQL(insert_sql(model, fields, returning), len(fields))
 
 
 def insert_sql(
@@ -95,8 +95,8 @@ def insert_sql(
 
 
 @cache
-def _update(model: type[models.Model], fields: Fields) -> Text:
-    return Text(update_sql(model, fields), len(fields) + 1)
+def _update(model: type[models.Model], fields: Fields) -> PreparedSQL:
+    return PreparedSQL(update_sql(model, fields), len(fields) + 1)
 
 
 def update_sql(model: type[models.Model], fields: Fields) -> str:
@@ -106,8 +106,8 @@ def update_sql(model: type[models.Model], fields: Fields) -> str:
 
 
 @cache
-def _deletions(model: type[models.Model]) -> list[Text]:
-    return [Text(sql, 1) for sql in delete_parts(model)]
+def _deletions(model: type[models.Model]) -> list[PreparedSQL]:
+    return [PreparedSQL(sql, 1) for sql in delete_parts(model)]
 
 
 def delete_parts(model: type[models.Model]) -> list[str]:

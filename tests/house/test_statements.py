@@ -17,7 +17,7 @@ from accounts.scoping import ScopedStatement
 from tests.factories import arranging, make_account, make_organization, make_voicemailbox
 from voicemail.models import Voicemailbox
 from voicemail_site import statements
-from voicemail_site.statements import Param, Statement, Text
+from voicemail_site.statements import Param, PreparedSQL, Statement
 
 ON_POSTGRESQL = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="Only PostgreSQL keeps plans and loses connections."
@@ -199,7 +199,7 @@ def test_within_a_transaction_a_lost_connection_is_an_error() -> None:
 
 def test_an_error_of_the_statement_is_raised_once(db: None) -> None:
     broken = Statement(lambda: Organization.unscoped.values_list("id"))
-    broken._for_engine(connection.vendor).text = Text("SELECT nothing_like_it", 0)
+    broken._for_engine(connection.vendor).text = PreparedSQL("SELECT nothing_like_it", 0)
 
     with pytest.raises(DatabaseError), transaction.atomic():
         broken.fetch()

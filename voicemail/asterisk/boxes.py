@@ -14,9 +14,10 @@ from accounts.validators import DOMAIN_PATTERN
 from voicemail.asterisk.credentials import Credentials
 from voicemail.asterisk.mapping import COLUMNS
 from voicemail.models import Pbx, SpoolOrder, Voicemailbox
+from voicemail.validators import MAILBOX_PATTERN
 from voicemail_site.statements import Param, Statement
 
-_MAILBOX = re.compile(r"[1-9][0-9]{0,6}")
+_MAILBOX = re.compile(MAILBOX_PATTERN)
 
 
 def boxes_for(credentials: Credentials) -> QuerySet[Voicemailbox]:

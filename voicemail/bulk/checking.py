@@ -26,7 +26,7 @@ from voicemail.bulk.columns import (
     value_of,
 )
 from voicemail.bulk.files import Row
-from voicemail.models import MAILBOX_UNAVAILABLE, Voicemailbox
+from voicemail.models import MAILBOX_UNAVAILABLE, Voicemailbox, errors_of_their_own
 from voicemail.services import generate_pin
 
 _PASSED_OVER = frozenset({*TIMES, "reasons"})
@@ -67,10 +67,8 @@ class Draft:
 
     def refuse_for(self, errors: Mapping[str, ValidationError]) -> None:
         """Note errors of the box, but none that follows from a value that is wrong by itself."""
-        follows_from = {"email": "notify_email", "pager": "notify_pager"}
-        for name, error in errors.items():
-            if not self.failed & {name, follows_from.get(name)}:
-                self.refuse(name, " ".join(error.messages))
+        for name, error in errors_of_their_own(errors, self.failed).items():
+            self.refuse(name, " ".join(error.messages))
 
 
 class Checker:

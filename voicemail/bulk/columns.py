@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from voicemail.models import Voicemailbox
+from voicemail.validators import MAILBOX_PATTERN
 
 IDS = ("voicemailbox_id", "organization_id")
 PIN = "password"
@@ -32,7 +33,6 @@ REQUIRED_MESSAGE = "This value is required."
 ORGANIZATION_MISSING = "This organization is not recognized."
 
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_MAILBOX = re.compile(r"[1-9][0-9]{0,6}", re.ASCII)
 _FLAGS = MappingProxyType({"true": True, "false": False})
 _BIGGEST_ID = 2**63 - 1
 
@@ -106,7 +106,7 @@ def _digits(cell: Any) -> str:
 
 
 def _mailbox(cell: Any) -> int:
-    if not _MAILBOX.fullmatch(digits := _digits(cell)):
+    if not re.fullmatch(MAILBOX_PATTERN, digits := _digits(cell)):
         raise ValidationError(
             "Value must be 1 to 7 digits and must not start with 0.", code="invalid"
         )

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import Organization
-from voicemail.bulk.batches import in_batches
+from voicemail.batches import in_batches
 from voicemail.bulk.checking import Checker, Kind
 from voicemail.bulk.files import Reader
 from voicemail.bulk.staging import Stage

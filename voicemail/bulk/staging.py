@@ -25,7 +25,7 @@ from accounts.integrity import violated_constraint
 from accounts.models import Change, Organization
 from voicemail import spool
 from voicemail.apps import SAME_ACCOUNT
-from voicemail.bulk.batches import in_batches
+from voicemail.batches import in_batches
 from voicemail.bulk.checking import Draft, Kind
 from voicemail.models import (
     ADDRESS_UNAVAILABLE,

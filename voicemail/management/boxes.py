@@ -49,6 +49,7 @@ from voicemail.search import (
     search,
     with_message_waiting,
 )
+from voicemail.validators import MAILBOX_PATTERN
 
 PIN = "password"
 FIELDS = (
@@ -59,7 +60,7 @@ FIELDS = (
 COLUMNS = ("id", "account_id", "organization_id", "domain", "status", *FIELDS)
 BOX_NAMES = "id, or number and domain such as 1001@acme.example.com"
 
-_NEW = re.compile(r"(?P<mailbox>[1-9][0-9]{0,6})@(?P<domain>.+)", re.ASCII)
+_NEW = re.compile(rf"(?P<mailbox>{MAILBOX_PATTERN})@(?P<domain>.+)")
 _AT_ONCE = 1000
 _IN_SCOPE = "a scope: --account, --organization or --all-accounts"
 
@@ -304,10 +305,7 @@ class Add(ChangeVerb):
         box.full_clean(exclude={"account", "organization", *(() if self.pin else (PIN,))})
         services.add_voicemailbox(box)
         if spool.may_play_others(box):
-            self.note(
-                f"Number {box.mailbox} belonged to another mailbox before. Recordings of that one "
-                "may still be on the PBX, and this mailbox would play them."
-            )
+            self.note(spool.FORMER_RECORDINGS.format(mailbox=box.mailbox))
         if self.pin:
             return [done_to(box, Outcome.ADDED)]
         # Nobody will ever have the PIN of a dry run.

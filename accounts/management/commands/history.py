@@ -15,7 +15,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 from accounts.management.base import Done, ListVerb, Need, NounCommand, Outcome, Verb
 from accounts.management.many import ManyVerb, counted
 from accounts.management.output import Format, Record
-from accounts.management.purging import PurgeVerb
+from accounts.management.purging import PurgeByAgeVerb
 from accounts.management.scope import EVERYTHING, OPERATOR, Scope
 from accounts.models import Change, Channel, TimestampedModel
 from accounts.services import purge_changes
@@ -252,14 +252,14 @@ def _done(undone: Undone) -> Done:
     return Done(OUTCOMES[undone.effect], kind, undone.pk, undone.name, record)
 
 
-class Purge(PurgeVerb):
+class Purge(PurgeByAgeVerb):
     """Delete the changes that are older than a given age, with their history rows."""
 
     example = "history purge --older-than 400"
     model = Change
 
-    def purge(self, *, before: datetime, batch: int, dry_run: bool) -> int:
-        return purge_changes(before=before, batch=batch, dry_run=dry_run)
+    def purge(self, time: datetime, *, batch: int, dry_run: bool) -> int:
+        return purge_changes(before=time, batch=batch, dry_run=dry_run)
 
 
 class Command(NounCommand):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
@@ -11,11 +12,10 @@ from django.utils import timezone
 
 from accounts import services
 from accounts.management.base import ChangeVerb, ListVerb, NounCommand, Outcome, Verb
-from accounts.management.output import Format, Record
+from accounts.management.output import Record
+from accounts.management.purging import PurgeVerb
 from accounts.management.scope import USER_NAMES, find_named_user
 from accounts.models import Session
-
-_MAX_BATCH = 10_000  # SQLite takes some 32,000 values in a statement.
 
 LIVE, ENDED, ALL = "live", "ended", "all"
 COLUMNS = (
@@ -122,29 +122,14 @@ class End(_OfSessions, ChangeVerb):
             )
 
 
-class Purge(Verb):
+class Purge(PurgeVerb):
     """Delete the API sessions of all accounts that have ended or timed out; for cron."""
 
     example = "sessions purge"
-    formats = Format.values
+    model = Session
 
-    @classmethod
-    def add_arguments(cls, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--batch", type=int, default=1000, help="How many a transaction takes (1000)."
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Count them, and delete nothing."
-        )
-
-    def run(self) -> None:
-        batch = self.options["batch"]
-        if not 1 <= batch <= _MAX_BATCH:
-            raise CommandError(f"--batch must be 1 to {_MAX_BATCH}.")
-        count = services.purge_sessions(
-            now=timezone.now(), batch=batch, dry_run=self.options["dry_run"]
-        )
-        self.print_count(Outcome.DELETED, count, Session)
+    def purge(self, time: datetime, *, batch: int, dry_run: bool) -> int:
+        return services.purge_sessions(now=time, batch=batch, dry_run=dry_run)
 
 
 class Command(NounCommand):

@@ -21,7 +21,7 @@ from accounts.management.base import (
 )
 from accounts.management.objects import DeleteNamed, Kind, NamedVerb, ShowNamed
 from accounts.management.output import Record
-from accounts.management.purging import PurgeVerb
+from accounts.management.purging import PurgeByAgeVerb
 from accounts.management.scope import EVERYTHING, Scope, find_organization, id_in
 from accounts.models import Organization
 from voicemail import services, spool
@@ -295,14 +295,14 @@ def _order_record(order: Any) -> Record:
     }
 
 
-class PurgeOrders(PurgeVerb):
+class PurgeOrders(PurgeByAgeVerb):
     """Delete the spool orders that no PBX has still to carry out and that are old; for cron."""
 
     example = "pbxs purge-orders --older-than 90"
     model: ClassVar[type[models.Model]] = SpoolOrder
 
-    def purge(self, *, before: datetime, batch: int, dry_run: bool) -> int:
-        return spool.purge_orders(before=before, batch=batch, dry_run=dry_run)
+    def purge(self, time: datetime, *, batch: int, dry_run: bool) -> int:
+        return spool.purge_orders(before=time, batch=batch, dry_run=dry_run)
 
 
 class Command(NounCommand):
