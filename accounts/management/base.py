@@ -349,6 +349,9 @@ class OperatorCommand(BaseCommand):
             raise CommandError(reasons_of(exc)) from exc
         except (OperationalError, InterfaceError, ProgrammingError) as exc:
             raise CommandError(_outage(exc)) from exc
+        except OverflowError as exc:
+            # SQLite's numbers end at 64 bits, and its times with the year 9999.
+            raise CommandError("A number or a time among the arguments is out of range.") from exc
         except BrokenPipeError as exc:
             # A query that was being read ends now: at the interpreter's end it would complain.
             clear_frames(exc.__traceback__)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from accounts.models import Session, User
@@ -135,6 +136,14 @@ def test_of_named_sessions_all_are_ended_or_none(bob: User, charlie: User) -> No
         "Accepted: ids from manage.py sessions list --state all."
     )
     assert left() == [of_bob.pk, of_charlie.pk]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL just has no such session")
+def test_an_id_beyond_every_id_is_refused(bob: User) -> None:
+    _, session = open_for(bob)
+    words = ("sessions", "end", 2**64, "--yes")
+    assert refused(*words) == "A number or a time among the arguments is out of range."
+    assert left() == [session.pk]
 
 
 def test_what_has_ended_is_purged_in_batches(bob: User, charlie: User) -> None:

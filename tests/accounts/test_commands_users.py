@@ -56,6 +56,12 @@ def test_a_user_is_added_without_a_password_and_a_note_says_how_to_set_one(
     assert last_change()[0] == "command"
 
 
+def test_an_empty_account_is_no_account(organization: Organization) -> None:
+    words = ("users", "add", "joe", "--address", f"joe@{organization.domain}", "--account", "")
+    assert refused(*words).startswith("There is no account . Accepted: ")
+    assert not User.unscoped.filter(auth_username="joe").exists()
+
+
 def test_an_address_tells_the_account(organization: Organization) -> None:
     (told,) = records("users", "add", "joe", "--address", "Joe.S@acme.example.com")
     assert (told["address"], told["role"]) == ("Joe.S@acme.example.com", "user")

@@ -186,7 +186,9 @@ class Add(_OfUsers, _PasswordVerb, _AddressVerb, ChangeVerb):
     def change(self) -> list[Done]:
         values = self.given
         named, organization = self.options["account"], values.get("organization")
-        account = find_account(named) if named else organization and organization.account
+        account = organization and organization.account
+        if named is not None:
+            account = find_account(named)
         name, role = self.options["auth_username"], self.options["role"]
         if self.password is not None:
             _checked(self.password, User(auth_username=name, **values))
