@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, ClassVar
 
 from django.utils import timezone
 
 from accounts.authentication import LoginRefusedError, log_in, roles_of
-from accounts.history import record_change
+from accounts.history import NotWrittenError, can_be_single, record_change
 from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
 from accounts.pages import ScopedPages
+from accounts.references import ScopedReference
 from accounts.scoping import ScopedStatement
 from accounts.services import end_session, open_session
 from accounts.validators import (
@@ -24,14 +25,13 @@ from voicemail_site.logs import request_id
 from voicemail_site.statements import Param
 from voicemail_site.webapi.action import Action, EstablishedSession
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, Tree
-from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
+from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.paging import Collection
 from voicemail_site.webapi.parameters import (
     ActionParameters,
     Identifier,
     OrderBy,
     PageParameters,
-    Reference,
     Text,
 )
 from voicemail_site.webapi.records import Records
@@ -50,36 +50,31 @@ _ORGANIZATION_OF_DOMAIN = ScopedStatement(
 )
 
 
-class AccountIdentifier(Reference, Identifier):
+class AccountIdentifier(ScopedReference, Identifier):
     """An account that the caller administers."""
 
+    statement = _ACCOUNT
     target = "account"
     missing = Code.ACCOUNT_AUTHORIZATION
     is_action_error = True
 
-    def find(self, caller: User, value: int) -> Account | None:
-        return _ACCOUNT.first(caller, id=value)
 
-
-class OrganizationIdentifier(Reference, Identifier):
+class OrganizationIdentifier(ScopedReference, Identifier):
     """An organization of an account that the caller administers."""
 
+    statement = _ORGANIZATION
     target = "organization"
     missing = Code.ORGANIZATION_AUTHORIZATION
     is_action_error = True
 
-    def find(self, caller: User, value: int) -> Organization | None:
-        return _ORGANIZATION.first(caller, id=value)
 
-
-class OrganizationDomain(Reference, Text):
+class OrganizationDomain(ScopedReference, Text):
     """An organization that the caller administers, named by its domain."""
 
+    statement = _ORGANIZATION_OF_DOMAIN
+    argument = "domain"
     target = "organization"
     missing = Code.DOMAIN_UNRECOGNIZED
-
-    def find(self, caller: User, value: str) -> Organization | None:
-        return _ORGANIZATION_OF_DOMAIN.first(caller, domain=value)
 
 
 def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,10 +83,33 @@ def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class WritingAction(Action):
-    """An action whose look-ups, checks and work are one transaction, and one Change."""
+    """An action whose look-ups, checks and work are one transaction, and one Change.
+
+    Where one statement can do all of it, that is tried first: nothing is locked for it, and it
+    writes only what is still as it was read. Whatever is in its way, the transaction tells.
+    """
+
+    is_trial = False
 
     def transaction(self, caller: User) -> AbstractContextManager[None]:
-        return record_change(by=caller, channel=Channel.API, request_id=request_id.get())
+        return record_change(
+            by=caller,
+            channel=Channel.API,
+            request_id=request_id.get(),
+            is_single=self.is_trial,
+        )
+
+    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
+        """Tell whether one statement writes all that there is to write."""
+        return False
+
+    def perform(self, caller: User, parameters: Mapping[str, Any]) -> Tree:
+        self.is_trial = can_be_single() and self.is_single_statement(parameters)
+        if self.is_trial:
+            with suppress(RefusedRequest, ActionError, NotWrittenError):
+                return super().perform(caller, parameters)
+            self.is_trial = False
+        return super().perform(caller, parameters)
 
 
 def _contact() -> Group:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -16,8 +17,10 @@ from rest_framework.request import Request
 
 from accounts import lockout
 from accounts.models import Role, Session, Status, User
+from accounts.references import ScopedReference
+from accounts.scoping import ScopedStatement
 from accounts.services import digest_of, touch_session
-from voicemail_site.statements import Param, Statement
+from voicemail_site.statements import Following, Param, Statement
 from voicemail_site.webapi.action import EstablishedSession
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
@@ -104,16 +107,39 @@ class SessionIdAuthentication(BaseAuthentication):
     """Find the live session that the SessionId parameter names; a cookie is never looked at."""
 
     def authenticate(self, request: Request) -> tuple[User, EstablishedSession] | None:
-        session_id = request.parser_context["view"].parameters.get("SessionId")
+        view = request.parser_context["view"]
+        session_id = view.parameters.get("SessionId")
         if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
             return None
         now = timezone.now()
-        found = _LIVE_SESSION.fetch(
-            digest=digest_of(session_id), now=now, idle_since=now - settings.API_SESSION_IDLE
+        session = _find_session(
+            view.first_reference(),
+            digest=digest_of(session_id),
+            now=now,
+            idle_since=now - settings.API_SESSION_IDLE,
         )
-        if not found:
+        if session is None:
             return None
-        session: Session = found[0]
         touch_session(session, now=now)
         user = session.user
         return user, EstablishedSession(session_id, user.pk, roles_of(user))
+
+
+def _find_session(referred: tuple[Any, Any] | None, **key: Any) -> Session | None:
+    """Find a session, and in the same round what its request refers to first."""
+    reference, value = referred or (None, None)
+    if not isinstance(reference, ScopedReference) or not Following.is_possible():
+        return next(iter(_LIVE_SESSION.fetch(**key)), None)
+    about = {reference.argument: value}
+    found = _session_and(reference.statement).fetch(**key, **about)
+    if not found:
+        return None
+    session: Session
+    session, rows = found[0]
+    reference.statement.keep(session.user, rows, **about)
+    return session
+
+
+@cache
+def _session_and(statement: ScopedStatement) -> Following:
+    return statement.after(_LIVE_SESSION, User._meta.get_field("account"))

@@ -3,6 +3,9 @@
 On PostgreSQL that is one statement, where Django and the library would take three, and as many
 signals and objects; the history row is made of what the database returns of the object's own. It
 is for the first write of a Change, which most have alone; any other goes the library's way.
+
+Where the Change is a single one, the statement is its transaction. Nothing was locked for it, so
+it writes only what is still as it was read, and raises NotWrittenError otherwise.
 """
 
 from __future__ import annotations
@@ -12,9 +15,10 @@ from functools import cache
 from typing import Any
 
 from django.db import DatabaseError, connection, models
+from django.db.models import Func
 from django.utils import timezone
 
-from accounts.history import OpenChange, open_change
+from accounts.history import NotWrittenError, OpenChange, open_change
 from voicemail_site.statements import PreparedSQL
 from voicemail_site.writes import (
     CompiledModel,
@@ -28,6 +32,8 @@ from voicemail_site.writes import (
     update_sql,
 )
 
+# PostgreSQL's own number of a row's version.
+_VERSION = models.CharField()
 _FACTS = ("history_date", "history_type", "history_change_reason", "history_user_id")
 
 
@@ -39,7 +45,8 @@ def insert_recorded(instance: CompiledModel) -> None:
         return
     fields = own_fields(type(instance))
     row = [(field, field.pre_save(instance, True)) for field in fields]
-    instance.pk = _write(_insertion(type(instance)), instance, row, change, "+")
+    text = _insertion(type(instance), is_single=change.is_single)
+    instance.pk = _write(text, instance, row, change, "+")
     instance._state.adding, instance._state.db = False, connection.alias
 
 
@@ -54,18 +61,33 @@ def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
         return
     row = [(field, field.pre_save(instance, False)) for field in fields]
     row.append((instance._meta.pk, instance.pk))
-    if not _write(_update(type(instance), fields), instance, row, change, "~"):
+    if change.is_single:
+        row.append((_VERSION, instance.version))  # type: ignore[attr-defined]  # from with_version
+    text = _update(type(instance), fields, is_single=change.is_single)
+    if not _write(text, instance, row, change, "~"):
         raise DatabaseError(f"{type(instance).__name__} {instance.pk} is gone.")
 
 
 def delete_recorded(instance: CompiledModel) -> None:
-    """Delete an object with the rows that go with it; it is no error if it is gone."""
+    """Delete an object with the rows that go with it.
+
+    It is no error if it is gone, but in a single Change.
+    """
     change = _unstored_change()
     if change is None:
         instance.delete_simply()
         return
     text, number = _deletion(type(instance))
     _write(text, instance, [(instance._meta.pk, instance.pk)] * number, change, "-")
+
+
+def with_version(rows: models.QuerySet[Any, Any]) -> models.QuerySet[Any, Any]:
+    """Have objects tell which version of their row they are, for an update in a single Change."""
+    table = rows.model._meta.db_table
+    versions: models.QuerySet[Any, Any] = rows.annotate(
+        version=Func(template=f"{table}.xmin", output_field=_VERSION)
+    )
+    return versions
 
 
 def _unstored_change() -> OpenChange | None:
@@ -97,6 +119,8 @@ def _write(
     arguments = prepared(connection.alias, [*row, *of_change, *of_history])
     found = run(connection.alias, text, arguments, is_answered=True)
     if found is None:
+        if change.is_single:
+            raise NotWrittenError
         return None
     change.pk, pk = found
     return int(pk)
@@ -112,14 +136,17 @@ def _fact_fields(rows: Any) -> Fields:
 
 
 @cache
-def _insertion(model: type[CompiledModel]) -> PreparedSQL:
+def _insertion(model: type[CompiledModel], *, is_single: bool) -> PreparedSQL:
     fields = own_fields(model)
-    return _recorded(model, insert_sql(model, fields), len(fields))
+    what_is_taken = " ON CONFLICT DO NOTHING" if is_single else ""
+    return _recorded(model, f"{insert_sql(model, fields)}{what_is_taken}", len(fields))
 
 
 @cache
-def _update(model: type[CompiledModel], fields: Fields) -> PreparedSQL:
-    return _recorded(model, update_sql(model, fields), len(fields) + 1)
+def _update(model: type[CompiledModel], fields: Fields, *, is_single: bool) -> PreparedSQL:
+    as_read = " AND xmin = %s" if is_single else ""
+    write = f"{update_sql(model, fields)}{as_read}"
+    return _recorded(model, write, len(fields) + 1 + is_single)
 
 
 @cache

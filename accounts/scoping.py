@@ -6,13 +6,13 @@ own; a test knows every use of it with its reason.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from django.db import models
 
-from voicemail_site.statements import Param, Statement
+from voicemail_site.statements import Following, Param, Statement
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -74,6 +74,20 @@ class _Kind:
     account_id: ClassVar = Param("account_of_caller", models.BigIntegerField())
 
 
+_ADMIN = _Kind(is_active=True, is_system_admin=False, is_account_admin=True)
+
+# The attribute by which a caller carries it.
+_AHEAD = "_ahead"
+
+
+class Ahead(NamedTuple):
+    """What was fetched together with a caller, for the first who asks for it."""
+
+    statement: Statement
+    values: Mapping[str, Any]
+    rows: Sequence[Any]
+
+
 class ScopedStatement:
     """A statement about rows of the caller's, compiled once for each kind of caller.
 
@@ -97,7 +111,11 @@ class ScopedStatement:
 
     def fetch(self, caller: User, **values: Any) -> Sequence[Any]:
         """Give the rows that this caller may see."""
-        return self._for(caller).fetch(account_of_caller=caller.account_id, **values)
+        statement = self._for(caller)
+        ahead: Ahead | None = vars(caller).pop(_AHEAD, None)
+        if ahead is not None and ahead.statement is statement and ahead.values == values:
+            return ahead.rows
+        return statement.fetch(account_of_caller=caller.account_id, **values)
 
     def stream(
         self, caller: User, *, chunk: int, **values: Any
@@ -105,8 +123,23 @@ class ScopedStatement:
         """Give the rows that this caller may see piece by piece."""
         return self._for(caller).stream(chunk=chunk, account_of_caller=caller.account_id, **values)
 
+    def after(self, first: Statement, field: Any) -> Following:
+        """Give this statement behind one that finds the caller, if that is an account's admin.
+
+        ``field`` of the first one has the admin's account. ``keep`` takes what is found.
+        """
+        return Following(first, self._of_kind(_ADMIN), takes=(_Kind.account_id.name, field))
+
+    def keep(self, caller: User, rows: Sequence[Any], **values: Any) -> None:
+        """Keep what was found behind a caller; if it was no account's admin, it is never used."""
+        vars(caller)[_AHEAD] = Ahead(self._of_kind(_ADMIN), values, rows)
+
     def _for(self, caller: User) -> Statement:
-        kind = _Kind(caller.is_active, caller.is_system_admin, caller.is_account_admin)
+        return self._of_kind(
+            _Kind(caller.is_active, caller.is_system_admin, caller.is_account_admin)
+        )
+
+    def _of_kind(self, kind: _Kind) -> Statement:
         if kind not in self._statements:
             self._statements[kind] = Statement(lambda: self._rows(kind), **self._options)
         return self._statements[kind]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.db.models import QuerySet
@@ -15,9 +16,12 @@ from accounts.actions import (
     WritingAction,
     asked_for,
 )
+from accounts.history import open_change
 from accounts.integrity import violated_constraint
 from accounts.models import Account, Organization, Role, User
 from accounts.pages import ScopedPages
+from accounts.recorded import with_version
+from accounts.references import ScopedReference
 from accounts.scoping import ScopedStatement
 from accounts.validators import DOMAIN_MAX_LENGTH
 from voicemail.apps import SAME_ACCOUNT
@@ -46,10 +50,9 @@ from voicemail_site.webapi.parameters import (
     Integer,
     OrderBy,
     PageParameters,
-    Reference,
     Text,
 )
-from voicemail_site.webapi.records import Records, Row, wire_columns
+from voicemail_site.webapi.records import Records, wire_columns
 from voicemail_site.webapi.registry import register
 
 VoicemailboxElement = Element(
@@ -151,34 +154,40 @@ _RECORD = ScopedStatement(
         .values_list(*wire_columns(VoicemailboxElement))
     )
 )
-_LOCKED = ScopedStatement(
-    lambda caller: (
-        Voicemailbox.objects.visible_to(caller)
-        .filter(pk=_ID)
-        .select_related("organization")
-        .select_for_update(of=("self",))
-    )
-)
 
 
-class VoicemailboxIdentifier(Reference, Identifier):
+def _whole(caller: User) -> QuerySet[Any]:
+    """Give a box with what its record tells of its organization."""
+    own = [field.name for field in Voicemailbox._meta.concrete_fields]
+    boxes = Voicemailbox.objects.visible_to(caller).filter(pk=_ID)
+    return boxes.select_related("organization").only(*own, "organization__domain")
+
+
+_LOCKED = ScopedStatement(lambda caller: _whole(caller).select_for_update(of=("self",)))
+_VERSIONED = ScopedStatement(lambda caller: with_version(_whole(caller)))
+
+
+class VoicemailboxIdentifier(ScopedReference, Identifier):
     """A voicemail box of an account that the caller administers, as a row of its element."""
 
+    statement = _RECORD
     target = "record"
     missing = Code.VOICEMAILBOX_UNRECOGNIZED
 
-    def find(self, caller: User, value: int) -> Row | None:
-        return _RECORD.first(caller, id=value)
 
+class ChangedVoicemailboxIdentifier(ScopedReference, Identifier):
+    """A voicemail box that will be changed.
 
-class LockedVoicemailboxIdentifier(Reference, Identifier):
-    """A voicemail box, held until the end of the transaction that will change it."""
+    It is held until the end of the transaction; a single statement looks at its version instead.
+    """
 
+    statement = _VERSIONED
     target = "voicemailbox"
     missing = Code.VOICEMAILBOX_UNRECOGNIZED
 
-    def find(self, caller: User, value: int) -> Voicemailbox | None:
-        return _LOCKED.first(caller, id=value)
+    def find(self, caller: User, value: Any) -> Voicemailbox | None:
+        statement = _VERSIONED if open_change().is_single else _LOCKED
+        return statement.first(caller, id=value)
 
 
 _KEY_OF_ACCOUNT = ScopedStatement(
@@ -195,22 +204,30 @@ _KEY_OF_ORGANIZATION = ScopedStatement(
 )
 
 
+class FilledOrganization(OrganizationIdentifier):
+    """An organization that gets a box, with what a box and its record tell of it."""
+
+    statement = ScopedStatement(
+        lambda caller: (
+            Organization.objects.visible_to(caller)
+            .filter(pk=Param.of(Organization, "id"))
+            .only("account", "domain")
+        )
+    )
+
+
 class ListedAccount(AccountIdentifier):
     """An account whose boxes are listed: no more of it is needed than its id."""
 
+    statement = _KEY_OF_ACCOUNT
     target = "key"
-
-    def find(self, caller: User, value: int) -> Any:
-        return _KEY_OF_ACCOUNT.first(caller, id=value)
 
 
 class ListedOrganization(OrganizationIdentifier):
     """An organization whose boxes are listed: its account and its id are needed."""
 
+    statement = _KEY_OF_ORGANIZATION
     target = "key"
-
-    def find(self, caller: User, value: int) -> Any:
-        return _KEY_OF_ORGANIZATION.first(caller, id=value)
 
 
 # What a client may set; account, organization, status and times are not a client's to give.
@@ -240,7 +257,7 @@ class VoicemailboxAdd(WritingAction):
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
     class Parameters(ActionParameters):
-        organization_id = OrganizationIdentifier(help_text="A unique Organization.")
+        organization_id = FilledOrganization(help_text="A unique Organization.")
         username = _text("username", invalid=Code.ADDRESS_INVALID, taken=Code.ADDRESS_UNAVAILABLE)
         domain = Text(
             max_length=DOMAIN_MAX_LENGTH, help_text="The Organization's own domain, in any case."
@@ -258,6 +275,9 @@ class VoicemailboxAdd(WritingAction):
         pager = _text("pager", invalid=Code.EMAIL_INVALID, required=False)
         mwi = _text("mwi", invalid=Code.ADDRESS_INVALID, required=False)
 
+    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
+        return True
+
     def check(
         self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
     ) -> Iterable[RequestError]:
@@ -265,7 +285,8 @@ class VoicemailboxAdd(WritingAction):
         self.voicemailbox = Voicemailbox(organization=organization, **_settable(values))
         errors = self.voicemailbox.notification_errors()
         if organization is not None:
-            errors |= self.voicemailbox.taken_errors(exclude=failed)
+            if not self.is_trial:
+                errors |= self.voicemailbox.taken_errors(exclude=failed)
             if "domain" in values and values["domain"].lower() != organization.domain:
                 yield RequestError("Domain", Code.DOMAIN_UNRECOGNIZED)
         yield from _report(self.Parameters, errors, failed)
@@ -328,7 +349,7 @@ class VoicemailboxEdit(WritingAction):
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
     class Parameters(ActionParameters):
-        voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+        voicemailbox_id = ChangedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
         mailbox = _mailbox(required=False)
         password = _text("password", required=False)
         fullname = _text("fullname", trim=True, required=False)
@@ -343,6 +364,9 @@ class VoicemailboxEdit(WritingAction):
         mwi = _text("mwi", invalid=Code.ADDRESS_INVALID, clearable=True, required=False)
 
         empty_is_absent = False
+
+    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
+        return not settings.SPOOL_ORDERS or "Mailbox" not in parameters
 
     def check(
         self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
@@ -374,7 +398,10 @@ class VoicemailboxDelete(WritingAction):
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
 
     class Parameters(ActionParameters):
-        voicemailbox_id = LockedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+        voicemailbox_id = ChangedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
+
+    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
+        return not settings.SPOOL_ORDERS
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
         delete_voicemailbox(values["voicemailbox"])

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
@@ -100,28 +101,14 @@ class PreparedSQL:
             raise
 
 
-class Statement:
-    """A query that is compiled at its first use.
+class _Compiling:
+    """A query that is compiled at its first use, for each engine by itself."""
 
-    ``rows`` gives the queryset; what it would give is given here as well, objects or tuples. With
-    ``is_page``, ``fetch`` and ``stream`` take ``limit`` and ``offset``, which Django would write
-    into the text.
-    """
-
-    def __init__(
-        self,
-        rows: Callable[[], QuerySet[Any, Any]],
-        *,
-        is_page: bool = False,
-        is_planned_anew: bool = False,
-    ) -> None:
-        self._rows = rows
-        self._is_page = is_page
-        self._is_planned_anew = is_planned_anew
+    def __init__(self) -> None:
         self._compiled: dict[str, _Compiled] = {}
 
     def fetch(self, **values: Any) -> Sequence[Any]:
-        """Run the statement with these values, and give all rows.
+        """Run the query with these values, and give all rows.
 
         A connection that died while it was idle is opened again: that takes the place of Django's
         health check, which would ask the database for nothing once a request.
@@ -145,6 +132,36 @@ class Statement:
             compiled.text.run(cursor, compiled.arguments(database, values))
             return compiled.convert(cursor.fetchall())
 
+    def _for_engine(self, vendor: str) -> _Compiled:
+        compiled = self._compiled.get(vendor)
+        if compiled is None:
+            compiled = self._compiled[vendor] = self._compile()
+        return compiled
+
+    def _compile(self) -> _Compiled:
+        raise NotImplementedError
+
+
+class Statement(_Compiling):
+    """A query that is compiled at its first use.
+
+    ``rows`` gives the queryset; what it would give is given here as well, objects or tuples. With
+    ``is_page``, ``fetch`` and ``stream`` take ``limit`` and ``offset``, which Django would write
+    into the text.
+    """
+
+    def __init__(
+        self,
+        rows: Callable[[], QuerySet[Any, Any]],
+        *,
+        is_page: bool = False,
+        is_planned_anew: bool = False,
+    ) -> None:
+        super().__init__()
+        self._rows = rows
+        self._is_page = is_page
+        self._is_planned_anew = is_planned_anew
+
     def stream(self, *, chunk: int, **values: Any) -> Generator[Sequence[Any], None, None]:
         """Run the statement, and give its rows piece by piece, from one snapshot."""
         compiled = self._for_engine(connection.vendor)
@@ -157,25 +174,83 @@ class Statement:
                 yield compiled.convert(rows)
                 rows = cursor.fetchmany(chunk) if len(rows) == chunk else []
 
-    def _for_engine(self, vendor: str) -> _Compiled:
-        compiled = self._compiled.get(vendor)
-        if compiled is None:
-            compiled = self._compiled[vendor] = self._compile()
-        return compiled
-
     def _compile(self) -> _Compiled:
+        query = self.query()
+        if query is None:
+            return _Compiled(None, (), list)
+        sql, params = query.sql, query.params
+        if connection.vendor == _POSTGRESQL:
+            sql, params = _with_constants(sql, params)
+        text = PreparedSQL(sql, len(params), is_planned_anew=self._is_planned_anew)
+        return _Compiled(text, params, query.convert)
+
+    def query(self) -> _Query | None:
+        """Give the SQL for the engine in use, None where no row can ever be found."""
         rows = self._rows()
         compiler = rows.query.get_compiler(connection=connection)
         try:
-            sql, found = compiler.as_sql()
+            sql, params = compiler.as_sql()
         except EmptyResultSet:
-            return _Compiled(None, (), list)
+            return None
         if self._is_page:
-            sql, found = f"{sql} LIMIT %s OFFSET %s", (*found, LIMIT, OFFSET)
-        if connection.vendor == _POSTGRESQL:
-            sql, found = _with_constants(sql, found)
-        text = PreparedSQL(sql, len(found), is_planned_anew=self._is_planned_anew)
-        return _Compiled(text, found, _conversion(rows, compiler))
+            sql, params = f"{sql} LIMIT %s OFFSET %s", (*params, LIMIT, OFFSET)
+        fields = [getattr(column, "target", None) for column, _, _ in compiler.select]
+        return _Query(sql, params, _conversion(rows, compiler), fields)
+
+
+class Following(_Compiling):
+    """Two statements in one, the second of which asks for what belongs to the first one's row.
+
+    ``takes`` names a Param of the second, and the field of the first whose value it has. What is
+    found is one pair: the first row of the first, and all rows of the second, the first column of
+    which is never null. A round to the database costs more than either of them; only PostgreSQL
+    can spare one so.
+    """
+
+    def __init__(
+        self, first: Statement, second: Statement, *, takes: tuple[str, Field[Any, Any]]
+    ) -> None:
+        super().__init__()
+        self._first = first
+        self._second = second
+        self._takes = takes
+
+    @staticmethod
+    def is_possible() -> bool:
+        """Tell whether the database can do it."""
+        return bool(connections[DEFAULT_DB_ALIAS].vendor == _POSTGRESQL)
+
+    def _compile(self) -> _Compiled:
+        first, second = self._first.query(), self._second.query()
+        if first is None:
+            return _Compiled(None, (), list)
+        sql, params = _with_constants(first.sql, first.params)
+        width = len(first.fields)
+        convert: Convert = list
+        text = f"WITH first ({_columns(width)}) AS ({sql} LIMIT 1) SELECT * FROM first"  # noqa: S608  # Django's SQL.
+        if second is not None:
+            name, field = self._takes
+            of_second = {name: f"first.column{first.fields.index(field)}"}
+            sql, others = _with_constants(second.sql, second.params, of_second)
+            text = f"{text} LEFT JOIN LATERAL ({sql}) AS second ON true"
+            params, convert = [*params, *others], second.convert
+
+        def paired(rows: list[Row]) -> Sequence[Any]:
+            if not rows:
+                return []
+            found = [row[width:] for row in rows if len(row) > width and row[width] is not None]
+            return [(first.convert([rows[0][:width]])[0], convert(found))]
+
+        return _Compiled(PreparedSQL(text, len(params)), params, paired)
+
+
+class _Query(NamedTuple):
+    """The SQL of a queryset, what makes of its rows what it gives, and each column's field."""
+
+    sql: str
+    params: Sequence[Any]
+    convert: Convert
+    fields: Sequence[Any]
 
 
 def _is_over(database: Any, error: Exception) -> bool:
@@ -183,17 +258,28 @@ def _is_over(database: Any, error: Exception) -> bool:
     return isinstance(error, NotSupportedError) or not database.is_usable()
 
 
-def _with_constants(sql: str, params: Sequence[Any]) -> tuple[str, Sequence[Param]]:
-    """Write what is the same in every call into the text, so that it is planned with it."""
+def _with_constants(
+    sql: str, params: Sequence[Any], columns: Mapping[str, str] = MappingProxyType({})
+) -> tuple[str, Sequence[Param]]:
+    """Write what is the same in every call into the text, so that it is planned with it.
+
+    ``columns`` stand in the place of Params of these names.
+    """
     operations: Any = connection.ops
-    words = [
-        "%s"
-        if isinstance(each, Param)
-        else str(operations.compose_sql("%s", [each])).replace("%", "%%")
-        for each in params
-    ]
-    sql = sql.replace("%%", "%%%%") % tuple(words)
-    return sql, [each for each in params if isinstance(each, Param)]
+    words, left = [], []
+    for each in params:
+        if not isinstance(each, Param):
+            words.append(str(operations.compose_sql("%s", [each])).replace("%", "%%"))
+        elif each.name in columns:
+            words.append(columns[each.name])
+        else:
+            words.append("%s")
+            left.append(each)
+    return sql.replace("%%", "%%%%") % tuple(words), left
+
+
+def _columns(number: int) -> str:
+    return ", ".join(f"column{n}" for n in range(number))
 
 
 class _Compiled:
@@ -240,11 +326,14 @@ def _maker(compiler: SQLCompiler) -> Callable[[Row], Model]:
     names = [column.target.attname for column, _, _ in compiler.select[first:last]]
     populators: Any = get_related_populators
     related = populators(info, compiler.select, connection.alias)
+    annotations = compiler.annotation_col_map.items()
 
     def make(row: Row) -> Model:
         instance: Model = model.from_db(connection.alias, names, row[first:last])
         for each in related:
             each.populate(row, instance)
+        for name, position in annotations:
+            setattr(instance, name, row[position])
         return instance
 
     return make

@@ -275,7 +275,7 @@ ALLOWED = {
     "voicemail_site/metrics.py _from_the_database SpoolTask.unscoped": (
         "The operator's metrics tell how many there are in all, and nothing of any."
     ),
-    "voicemail_site/statements.py Statement._fetch database.cursor": (
+    "voicemail_site/statements.py _Compiling._fetch database.cursor": (
         "It runs what a queryset was compiled to; where that is scoped, so is this."
     ),
     "voicemail_site/statements.py Statement.stream connection.chunked_cursor": (

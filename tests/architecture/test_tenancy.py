@@ -117,10 +117,11 @@ KINDS = {
     "AccountIdentifier": ACCOUNT,
     "ListedAccount": ACCOUNT,
     "OrganizationIdentifier": ORGANIZATION,
+    "FilledOrganization": ORGANIZATION,
     "ListedOrganization": ORGANIZATION,
     "OrganizationDomain": DOMAIN,
     "VoicemailboxIdentifier": BOX,
-    "LockedVoicemailboxIdentifier": BOX,
+    "ChangedVoicemailboxIdentifier": BOX,
 }
 
 

@@ -11,13 +11,13 @@ from django.db.models import Count, F, Value
 from django.db.models.functions import Concat
 from django.test.utils import CaptureQueriesContext
 
-from accounts.models import Account, Change, Organization
+from accounts.models import Account, Change, Organization, User
 from accounts.recorded import delete_recorded
 from accounts.scoping import ScopedStatement
 from tests.factories import arranging, make_account, make_organization, make_voicemailbox
 from voicemail.models import Voicemailbox
 from voicemail_site import statements
-from voicemail_site.statements import Param, PreparedSQL, Statement
+from voicemail_site.statements import Following, Param, PreparedSQL, Statement
 
 ON_POSTGRESQL = pytest.mark.skipif(
     connection.vendor != "postgresql", reason="Only PostgreSQL keeps plans and loses connections."
@@ -105,17 +105,95 @@ def test_pieces_follow_each_other(account: Account) -> None:
     assert [[each.pk for each in piece] for piece in pieces] == [pks[:2], pks[2:4], pks[4:]]
 
 
-def test_a_scoped_statement_gives_the_callers_rows_alone(
-    alice: Any, charlie: Any, staff: Any, bob: Any, organization: Organization
-) -> None:
-    statement = ScopedStatement(
+def scoped_organization() -> ScopedStatement:
+    return ScopedStatement(
         lambda caller: Organization.objects.visible_to(caller).filter(
             pk=Param.of(Organization, "id")
         )
     )
+
+
+def test_a_scoped_statement_gives_the_callers_rows_alone(
+    alice: Any, charlie: Any, staff: Any, bob: Any, organization: Organization
+) -> None:
+    statement = scoped_organization()
     found = [statement.first(caller, id=organization.pk) for caller in (alice, charlie, staff, bob)]
 
     assert found == [organization, None, organization, None]
+
+
+BY_NAME = Statement(lambda: User.unscoped.filter(auth_username=Param.of(User, "auth_username")))
+OF_ACCOUNT = Statement(
+    lambda: (
+        Organization.unscoped.filter(
+            account=Param.of(Organization, "account"),
+            domain__contains=Param.of(Organization, "domain"),
+        )
+        .exclude(domain="100%.example.com")
+        .order_by("domain")
+    )
+)
+THEIRS = Following(BY_NAME, OF_ACCOUNT, takes=("account", User._meta.get_field("account")))
+
+
+@ON_POSTGRESQL
+def test_a_statement_that_follows_another_finds_what_belongs_to_its_row(
+    alice: Any, charlie: Any, organization: Organization
+) -> None:
+    second = make_organization(alice.account, domain="beta.example.com")
+    make_organization(charlie.account, domain="gamma.example.com")
+
+    with CaptureQueriesContext(connection) as captured:
+        found = THEIRS.fetch(auth_username="alice", domain="example.com")
+    assert found == [(alice, [organization, second])]
+    assert found[0][0].account_id == alice.account_id
+    assert len(captured) == 1
+
+
+@ON_POSTGRESQL
+def test_a_statement_that_follows_another_may_find_nothing(
+    alice: Any, organization: Organization
+) -> None:
+    assert THEIRS.fetch(auth_username="alice", domain="no such domain") == [(alice, [])]
+    assert THEIRS.fetch(auth_username="nobody", domain="example.com") == []
+
+
+@ON_POSTGRESQL
+def test_a_statement_that_never_finds_anything_may_follow_or_be_followed(alice: Any) -> None:
+    nothing = Statement(lambda: Organization.unscoped.none())
+    takes = ("account", User._meta.get_field("account"))
+
+    assert Following(BY_NAME, nothing, takes=takes).fetch(auth_username="alice") == [(alice, [])]
+    assert Following(nothing, BY_NAME, takes=takes).fetch(auth_username="alice") == []
+
+
+def test_what_was_found_with_a_caller_is_given_once(alice: Any, organization: Organization) -> None:
+    statement = scoped_organization()
+    statement.keep(alice, ["kept"], id=organization.pk)
+
+    assert statement.first(alice, id=organization.pk) == "kept"
+    assert statement.first(alice, id=organization.pk) == organization
+
+
+def test_what_was_found_with_a_caller_answers_no_other_question(
+    alice: Any, organization: Organization
+) -> None:
+    statement, other = scoped_organization(), scoped_organization()
+    statement.keep(alice, ["kept"], id=organization.pk + 1)
+    assert statement.first(alice, id=organization.pk) == organization
+    statement.keep(alice, ["kept"], id=organization.pk)
+    assert other.first(alice, id=organization.pk) == organization
+
+
+@pytest.mark.parametrize(("name", "sees"), [("bob", False), ("staff", True)])
+def test_what_an_accounts_admin_would_see_is_given_to_nobody_else(
+    request: pytest.FixtureRequest, organization: Organization, name: str, sees: bool
+) -> None:
+    caller = request.getfixturevalue(name)
+    statement = scoped_organization()
+    statement.keep(caller, ["kept"], id=organization.pk)
+
+    assert statement.first(caller, id=organization.pk) == (organization if sees else None)
 
 
 @pytest.fixture

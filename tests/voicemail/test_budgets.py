@@ -3,6 +3,9 @@
 A request is counted from its start to its answer. Its session was used within the last minute, so
 that no time of use is written. A test runs in a transaction, where one of the action's own shows
 as a savepoint.
+
+PostgreSQL finds what a request refers to together with its session, and writes a box, its history
+and its Change by one statement, which needs no transaction.
 """
 
 from __future__ import annotations
@@ -28,8 +31,7 @@ from voicemail_site.webapi.registry import actions
 
 TRANSACTION = ["SAVEPOINT", "RELEASE"]
 
-# A cursor of PostgreSQL lives in a transaction.
-LONG_LISTS_ARE_TRANSACTIONS = connection.vendor == "postgresql"
+ON_POSTGRESQL = connection.vendor == "postgresql"
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,19 @@ class Budget:
     reads: int
     writes: str = ""
     is_transaction: bool = False
+    # On PostgreSQL, where it differs.
+    reads_there: int | None = None
+    is_transaction_there: bool | None = None
+
+    @property
+    def reads_here(self) -> int:
+        return self.reads if self.reads_there is None or not ON_POSTGRESQL else self.reads_there
+
+    @property
+    def is_transaction_here(self) -> bool:
+        if self.is_transaction_there is None or not ON_POSTGRESQL:
+            return self.is_transaction
+        return self.is_transaction_there
 
     def __str__(self) -> str:
         return "-".join((self.action, *self.parameters))
@@ -57,42 +72,47 @@ UNCOUNTED = {"CalcFound": "false"}
 NEW = {"Domain": "{domain}", "Username": "new", "Mailbox": "5", "Fullname": "New"}
 LOGIN = {"Username": "alice", "Password": PASSWORD}
 
+AT_ONCE: dict[str, Any] = {"is_transaction": True, "is_transaction_there": False, "reads_there": 1}
+
 BUDGETS = (
     Budget("Echo", {}, 1),
     Budget("NoOp", {}, 1),
     Budget("SessionCreate", LOGIN, 6, "INSERT", is_transaction=True),
     Budget("SessionDestroy", {}, 1, "DELETE"),
-    Budget("AccountRead", ACCOUNT, 2),
-    Budget("OrganizationRead", ORGANIZATION, 2),
-    Budget("OrganizationRead", {"Domain": "{domain}"}, 2),
-    Budget("OrganizationBrowse", ACCOUNT, 3),
-    Budget("OrganizationBrowse", ACCOUNT | UNCOUNTED, 3),
-    Budget("VoicemailboxAdd", ORGANIZATION | NEW, 3, "INSERT INSERT INSERT", is_transaction=True),
-    Budget("VoicemailboxRead", BOX, 2),
-    Budget("VoicemailboxBrowse", ACCOUNT, 3),
-    Budget("VoicemailboxBrowse", ACCOUNT | UNCOUNTED, 3),
-    Budget("VoicemailboxBrowse", ORGANIZATION, 3),
-    Budget("VoicemailboxBrowse", ORGANIZATION | UNCOUNTED, 3),
+    Budget("AccountRead", ACCOUNT, 2, reads_there=1),
+    Budget("OrganizationRead", ORGANIZATION, 2, reads_there=1),
+    Budget("OrganizationRead", {"Domain": "{domain}"}, 2, reads_there=1),
+    Budget("OrganizationBrowse", ACCOUNT, 3, reads_there=2),
+    Budget("OrganizationBrowse", ACCOUNT | UNCOUNTED, 3, reads_there=2),
+    Budget("VoicemailboxAdd", ORGANIZATION | NEW, 3, "INSERT INSERT INSERT", **AT_ONCE),
+    Budget("VoicemailboxRead", BOX, 2, reads_there=1),
+    Budget("VoicemailboxBrowse", ACCOUNT, 3, reads_there=2),
+    Budget("VoicemailboxBrowse", ACCOUNT | UNCOUNTED, 3, reads_there=2),
+    Budget("VoicemailboxBrowse", ORGANIZATION, 3, reads_there=2),
+    Budget("VoicemailboxBrowse", ORGANIZATION | UNCOUNTED, 3, reads_there=2),
+    # A cursor of PostgreSQL lives in a transaction.
     Budget(
         "VoicemailboxBrowse",
         ACCOUNT | {"Limit": "25000"},
         3,
-        is_transaction=LONG_LISTS_ARE_TRANSACTIONS,
+        reads_there=2,
+        is_transaction_there=True,
     ),
-    Budget("VoicemailboxBrowse", ACCOUNT | {"Limit": "1", "OrderBy": "Mailbox Desc"}, 3),
+    Budget(
+        "VoicemailboxBrowse", ACCOUNT | {"Limit": "1", "OrderBy": "Mailbox Desc"}, 3, reads_there=2
+    ),
+    Budget("VoicemailboxEdit", BOX | {"Fullname": "New"}, 2, "UPDATE INSERT INSERT", **AT_ONCE),
+    # Whether the number is free is asked before.
     Budget(
         "VoicemailboxEdit",
-        BOX | {"Fullname": "New"},
-        2,
+        BOX | {"Mailbox": "5"},
+        3,
         "UPDATE INSERT INSERT",
-        is_transaction=True,
+        **AT_ONCE | {"reads_there": 2},
     ),
-    Budget(
-        "VoicemailboxEdit", BOX | {"Mailbox": "5"}, 3, "UPDATE INSERT INSERT", is_transaction=True
-    ),
-    Budget("VoicemailboxEdit", BOX | {"Timezone": "us_eastern"}, 2, is_transaction=True),
+    Budget("VoicemailboxEdit", BOX | {"Timezone": "us_eastern"}, 2, **AT_ONCE),
     # Refused PINs go with their box.
-    Budget("VoicemailboxDelete", BOX, 2, "DELETE DELETE INSERT INSERT", is_transaction=True),
+    Budget("VoicemailboxDelete", BOX, 2, "DELETE DELETE INSERT INSERT", **AT_ONCE),
 )
 
 
@@ -125,9 +145,12 @@ def counting_statements() -> Iterator[list[str]]:
         if first == "DECLARE":
             first = "SELECT"  # By a cursor.
         # Several writes may be one statement.
-        kinds += (
-            re.findall(r"\b(INSERT|UPDATE|DELETE)\b", query["sql"]) if first == "WITH" else [first]
-        )
+        kinds += _kinds_within(query["sql"]) if first == "WITH" else [first]
+
+
+def _kinds_within(sql: str) -> list[str]:
+    """Give the writes that are one statement, or its kind if it only reads."""
+    return re.findall(r"\b(INSERT|UPDATE|DELETE)\b", sql) or ["SELECT"]
 
 
 @contextmanager
@@ -166,9 +189,9 @@ def test_an_action_takes_the_same_statements_however_many_boxes_there_are(
     assert reply.is_completed
     own = [kind for kind in statements if kind in TRANSACTION]
     writes = [kind for kind in statements if kind not in ("SELECT", *TRANSACTION)]
-    assert statements.count("SELECT") == budget.reads
+    assert statements.count("SELECT") == budget.reads_here
     assert writes == budget.writes.split()
-    assert own == (TRANSACTION if budget.is_transaction else [])
+    assert own == (TRANSACTION if budget.is_transaction_here else [])
 
 
 def test_every_action_has_a_budget() -> None:
@@ -220,7 +243,7 @@ def test_a_list_of_organizations_is_made_of_no_model_objects(
     assert made["Organization"] == 0
 
 
-def test_the_longest_page_takes_three_statements_and_no_objects(
+def test_the_longest_page_takes_no_more_statements_and_no_objects(
     as_alice: ApiClient, organization: Organization
 ) -> None:
     fill(organization, 25_000)
@@ -235,5 +258,7 @@ def test_the_longest_page_takes_three_statements_and_no_objects(
         response = as_alice.http.get("/webapi", sent)
         body = response.getvalue()
     assert body.count(b'"VoicemailboxId":') == 25_000
-    assert [kind for kind in statements if kind not in TRANSACTION] == ["SELECT"] * 3
+    assert [kind for kind in statements if kind not in TRANSACTION] == ["SELECT"] * (
+        2 if ON_POSTGRESQL else 3
+    )
     assert made["Voicemailbox"] == 0

@@ -136,7 +136,7 @@ def plans_of(action: Callable[[], Any]) -> list[list[tuple[str, str]]]:
     plans = []
     with connection.cursor() as cursor:
         for query in captured.captured_queries:
-            if query["sql"].startswith(("SELECT", "UPDATE", "DELETE")):
+            if query["sql"].startswith(("SELECT", "UPDATE", "DELETE", "WITH")):
                 cursor.execute(f"EXPLAIN (FORMAT JSON) {query['sql']}")
                 (told,) = cursor.fetchone()
                 tree = told if isinstance(told, list) else json.loads(told)

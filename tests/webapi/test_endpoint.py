@@ -584,7 +584,11 @@ def test_two_failures_have_two_references(api: ApiClient) -> None:
     assert len(numbers) == 2
 
 
-def test_a_failure_undoes_what_was_done(as_alice: ApiClient, organization: Organization) -> None:
+def test_a_failure_undoes_what_was_done(
+    as_alice: ApiClient, organization: Organization, settings: Any
+) -> None:
+    settings.SPOOL_ORDERS = True  # Then there is more to it than one statement.
+
     def delete_and_fail(box: Voicemailbox) -> None:
         delete_voicemailbox(box)
         raise RuntimeError(CANARY)

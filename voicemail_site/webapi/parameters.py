@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, ClassVar
@@ -320,6 +321,15 @@ class ActionParameters(serializers.Serializer[Any]):
         checked.errors += cls._exclusive_errors(sent)
         checked.errors += cls._unread_errors(sent)
         return checked
+
+    @classmethod
+    def first_reference(cls, sent: Mapping[str, Value]) -> tuple[Reference, Any] | None:
+        """Give the first reference that is sent, and its value, if it is well formed."""
+        for declared in cls.declared().values():
+            if isinstance(declared, Reference) and is_given(sent.get(declared.wire_name)):
+                with suppress(RequestError):
+                    return declared, declared.clean_value(sent[declared.wire_name])
+        return None
 
     @classmethod
     def _read_one(

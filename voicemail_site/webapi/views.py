@@ -23,7 +23,7 @@ from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.envelope import Answer, document
 from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.negotiation import OutputNegotiation
-from voicemail_site.webapi.parameters import usable_callback
+from voicemail_site.webapi.parameters import Reference, usable_callback
 from voicemail_site.webapi.parsers import (
     MAX_BYTES,
     AnyParser,
@@ -151,6 +151,12 @@ class WebApiView(APIView):
         action = answer.action(request, answer.session)
         answer.result = action.perform(caller, self.parameters)
         answer.session = action.session
+
+    def first_reference(self) -> tuple[Reference, Any] | None:
+        """Give what the action will look up first, and its value, if it is well formed."""
+        name = self.parameters.get("Action")
+        action = actions().get(name) if isinstance(name, str) else None
+        return action.Parameters.first_reference(self.parameters) if action else None
 
     def _find_action(self) -> type[Action]:
         name = self.parameters.get("Action", "")

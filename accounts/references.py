@@ -1,0 +1,22 @@
+"""Parameters that refer to objects which belong to accounts."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from accounts.models import User
+from accounts.scoping import ScopedStatement
+from voicemail_site.webapi.parameters import Reference
+
+
+class ScopedReference(Reference):
+    """A reference that one statement looks up, among what the caller administers.
+
+    ``argument`` names the Param of the statement that takes the parameter's value.
+    """
+
+    statement: ClassVar[ScopedStatement]
+    argument: ClassVar[str] = "id"
+
+    def find(self, caller: User, value: Any) -> Any | None:
+        return self.statement.first(caller, **{self.argument: value})
