@@ -26,10 +26,15 @@ USER_ADDRESS_PATTERN = (
     rf"\A(?=[^@]{{1,{USERNAME_MAX_LENGTH}}}@)(?=[^@]+@.{{1,{DOMAIN_MAX_LENGTH}}}\Z)"
     rf"{_USERNAME}@{_HOST}\Z"
 )
-# The same without look-ahead, for which PostgreSQL takes ten times as long; a constraint has the
-# rest, the lengths and the hyphen, in words of its own.
-EMAIL_SHAPE = rf"\A{_DOT_ATOM}@{_HOST}\Z"
-USER_ADDRESS_SHAPE = rf"\A{_USERNAME}@{_HOST}\Z"
+# The same without look-ahead and without counting, for which PostgreSQL takes ten times as long; a
+# constraint has the rest, the lengths and the hyphen, in words of its own.
+_LONG_LABELS = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_LONG_HOST = rf"{_LONG_LABELS}(?:\.{_LONG_LABELS})+"
+USERNAME_SHAPE = rf"\A{_USERNAME}\Z"
+EMAIL_SHAPE = rf"\A{_DOT_ATOM}@{_LONG_HOST}\Z"
+USER_ADDRESS_SHAPE = rf"\A{_USERNAME}@{_LONG_HOST}\Z"
+LABEL_MAX_LENGTH = 63
+TOO_LONG_LABEL = rf"@.*[A-Za-z0-9-]{{{LABEL_MAX_LENGTH + 1}}}"
 # U+FFFE and U+FFFF are no control characters, but XML can't carry them either.
 ONE_LINE_PATTERN = r"\A[^\u0000-\u001f\u007f-\u009f\ufffe\uffff]*\Z"
 

@@ -29,11 +29,14 @@ from accounts.validators import (
     DOMAIN_MAX_LENGTH,
     EMAIL_MAX_LENGTH,
     EMAIL_SHAPE,
+    LABEL_MAX_LENGTH,
     ONE_LINE_PATTERN,
+    TOO_LONG_LABEL,
     USER_ADDRESS_MAX_LENGTH,
     USER_ADDRESS_SHAPE,
     USERNAME_MAX_LENGTH,
     USERNAME_PATTERN,
+    USERNAME_SHAPE,
     validate_email,
     validate_user_address,
     validate_username,
@@ -72,10 +75,19 @@ class NotifyPager(models.TextChoices):
     YES = "yes", "Pager"
 
 
+def _is_short(name: str, max_length: int) -> Q:
+    return Q(LessThanOrEqual(Length(name), max_length))
+
+
+def _has_short_labels(name: str) -> Q:
+    """Say that no label of an address's host is too long; most addresses are shorter as a whole."""
+    return _is_short(name, LABEL_MAX_LENGTH) | ~Q((f"{name}__regex", TOO_LONG_LABEL))
+
+
 def _is_email(name: str, max_length: int) -> Q:
     """Say for a constraint what ``validate_email`` says."""
-    is_short = Q(LessThanOrEqual(Length(name), max_length))
-    return Q((f"{name}__regex", EMAIL_SHAPE)) & ~Q((f"{name}__startswith", "-")) & is_short
+    has_shape = Q((f"{name}__regex", EMAIL_SHAPE)) & ~Q((f"{name}__startswith", "-"))
+    return has_shape & _is_short(name, max_length) & _has_short_labels(name)
 
 
 def _is_user_address(name: str) -> Q:
@@ -84,7 +96,7 @@ def _is_user_address(name: str) -> Q:
     is_short = Q(LessThanOrEqual(at, USERNAME_MAX_LENGTH + 1)) & Q(
         LessThanOrEqual(Length(name) - at, DOMAIN_MAX_LENGTH)
     )
-    return Q((f"{name}__regex", USER_ADDRESS_SHAPE)) & is_short
+    return Q((f"{name}__regex", USER_ADDRESS_SHAPE)) & is_short & _has_short_labels(name)
 
 
 class VoicemailboxQuerySet(models.QuerySet["Voicemailbox"]):
@@ -117,6 +129,7 @@ class Voicemailbox(TimestampedModel):
     ``password`` is the PIN; it is stored as text, because ``0042`` is not ``42``.
     """
 
+    # PostgreSQL has one key for both, which says more (voicemail.apps.SAME_ACCOUNT).
     account = models.ForeignKey(
         Account, on_delete=models.PROTECT, related_name="voicemailboxes", db_index=False
     )
@@ -244,16 +257,20 @@ class Voicemailbox(TimestampedModel):
                 name="mailbox_is_1_to_7_digits",
             ),
             models.CheckConstraint(
-                condition=Q(password__regex=validators.PIN_PATTERN), name="pin_is_1_to_7_digits"
+                condition=Q(password__regex=validators.PIN_SHAPE)
+                & _is_short("password", validators.PIN_MAX_LENGTH),
+                name="pin_is_1_to_7_digits",
             ),
             models.CheckConstraint(
                 condition=Q(fullname__regex=ONE_LINE_PATTERN)
                 & ~Q(fullname="")
-                & Q(LessThanOrEqual(Length("fullname"), validators.FULLNAME_MAX_LENGTH)),
+                & _is_short("fullname", validators.FULLNAME_MAX_LENGTH),
                 name="fullname_is_1_to_128_characters",
             ),
             models.CheckConstraint(
-                condition=Q(username__regex=USERNAME_PATTERN), name="address_username_form"
+                condition=Q(username__regex=USERNAME_SHAPE)
+                & _is_short("username", USERNAME_MAX_LENGTH),
+                name="address_username_form",
             ),
             models.CheckConstraint(
                 condition=Q(email="") | _is_email("email", EMAIL_MAX_LENGTH),

@@ -12,6 +12,8 @@ FULLNAME_MAX_LENGTH = 128
 PAGER_MAX_LENGTH = 79  # app_voicemail cuts a longer one to somebody else's address.
 
 PIN_PATTERN = rf"\A(?=.*[1-9])[0-9]{{1,{PIN_MAX_LENGTH}}}\Z"
+# The same without look-ahead, for a constraint, which has the length in words of its own.
+PIN_SHAPE = r"\A0*[1-9][0-9]*\Z"
 
 _RUN_UP = "01234567890"
 _RUN_DOWN = _RUN_UP[::-1]

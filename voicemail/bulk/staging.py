@@ -302,12 +302,26 @@ def _change(change: Change, now: datetime) -> None:
 
 
 def _add(change: Change, now: datetime) -> None:
-    _execute(
+    add = (
         "INSERT INTO {boxes} (created, modified, {columns}) SELECT %s, %s, {columns} "
-        "FROM {stage} WHERE kind = {add} ORDER BY number",
-        [_stored(now)] * 2,
+        "FROM {stage} WHERE kind = {add} ORDER BY number"
     )
+    times = [_stored(now)] * 2
+    if connection.vendor == "postgresql":
+        # As they are added; to find them again would take as long as to write their history.
+        _execute(
+            "WITH b AS (" + add + " RETURNING {every_column}) " + _HISTORY + "FROM b",
+            [*times, *_facts(Kind.ADD, change, now)],
+        )
+        return
+    _execute(add, times)
     _record(Kind.ADD, change, now)
+
+
+_HISTORY = (
+    "INSERT INTO {history} ({every_column}, history_date, history_type, history_user_id, "
+    "change_id) SELECT {every_value}, %s, %s, %s, %s "
+)
 
 
 def _record(kind: Kind, change: Change, now: datetime) -> None:
@@ -317,12 +331,14 @@ def _record(kind: Kind, change: Change, now: datetime) -> None:
         "b.organization_id = s.organization_id AND b.mailbox = s.mailbox",
     )
     _execute(
-        "INSERT INTO {history} ({every_column}, history_date, history_type, history_user_id, "
-        "change_id) SELECT {every_value}, %s, %s, %s, %s "
-        "FROM {stage} s JOIN {boxes} b ON {is_same} WHERE s.kind = %s ORDER BY b.id",
-        [_stored(now), kind.value, change.user_id, change.pk, kind.value],
+        _HISTORY + "FROM {stage} s JOIN {boxes} b ON {is_same} WHERE s.kind = %s ORDER BY b.id",
+        [*_facts(kind, change, now), kind.value],
         is_same=by_number if kind == Kind.ADD else by_id,
     )
+
+
+def _facts(kind: Kind, change: Change, now: datetime) -> list[Any]:
+    return [_stored(now), kind.value, change.user_id, change.pk]
 
 
 def _give_orders(order: SpoolOrder.Kind, kind: Kind) -> None:
