@@ -5,6 +5,7 @@ lets a newline pass in Python.
 """
 
 import re
+from functools import cache
 
 from django.core.exceptions import ValidationError
 
@@ -39,8 +40,11 @@ TOO_LONG_LABEL = rf"@.*[A-Za-z0-9-]{{{LABEL_MAX_LENGTH + 1}}}"
 ONE_LINE_PATTERN = r"\A[^\u0000-\u001f\u007f-\u009f\ufffe\uffff]*\Z"
 
 
+_compiled = cache(re.compile)
+
+
 def _refuse_unless(pattern: str, value: str, message: str) -> None:
-    if not re.match(pattern, value):
+    if not _compiled(pattern).match(value):
         raise ValidationError(message, code="invalid")
 
 

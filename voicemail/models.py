@@ -44,6 +44,7 @@ from accounts.validators import (
 from voicemail import validators
 from voicemail_site.statements import Param, Statement
 
+REQUIRED_VALUE = "This value is required."
 MAILBOX_UNAVAILABLE = "This mailbox is already in use in this organization."
 ADDRESS_UNAVAILABLE = (
     "This address is already in use, is reserved, or is otherwise unavailable for use."
@@ -346,12 +347,12 @@ class Voicemailbox(TimestampedModel):
 
     def notification_errors(self) -> dict[str, ValidationError]:
         """Give an error for each notification that lacks its address."""
-        required = ValidationError("This value is required.", code="required")
-        missing = {
-            "email": self.notify_email != NotifyEmail.NO and not self.email,
-            "pager": self.notify_pager != NotifyPager.NO and not self.pager,
-        }
-        return {field: required for field, is_missing in missing.items() if is_missing}
+        errors = {}
+        if self.notify_email != NotifyEmail.NO and not self.email:
+            errors["email"] = ValidationError(REQUIRED_VALUE, code="required")
+        if self.notify_pager != NotifyPager.NO and not self.pager:
+            errors["pager"] = ValidationError(REQUIRED_VALUE, code="required")
+        return errors
 
     def pin_errors(self) -> dict[str, ValidationError]:
         """Give the error of a new PIN that the strict policy, where it is on, forbids.

@@ -12,6 +12,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import connection, models
 from django.db.models import QuerySet
+from django.db.models.base import ModelState
 
 from accounts.models import Organization
 from voicemail.bulk.columns import (
@@ -19,14 +20,13 @@ from voicemail.bulk.columns import (
     ORGANIZATION_MISSING,
     PIN,
     REQUIRED,
-    REQUIRED_MESSAGE,
     TIMES,
     Action,
     says_nothing,
     value_of,
 )
 from voicemail.bulk.files import Row
-from voicemail.models import MAILBOX_UNAVAILABLE, Voicemailbox, errors_of_their_own
+from voicemail.models import MAILBOX_UNAVAILABLE, REQUIRED_VALUE, Voicemailbox, errors_of_their_own
 from voicemail.services import generate_pin
 
 _PASSED_OVER = frozenset({*TIMES, "reasons"})
@@ -142,11 +142,12 @@ def _draft(row: Row) -> Draft:
     if row.fault:
         draft.failed.add("")
         draft.reasons.append(row.fault)
+    values = draft.values
     for name, cell in row.cells.items():
         if name in _PASSED_OVER or says_nothing(name, cell):
             continue
         try:
-            draft.values[name] = value_of(name, cell)
+            values[name] = value_of(name, cell)
         except ValidationError as exc:
             draft.refuse(name, " ".join(exc.messages))
     return draft
@@ -166,14 +167,16 @@ def _ids_of(keys: Collection[tuple[int, int]]) -> list[int]:
     # As a join PostgreSQL would read the whole table each time.
     statement = (
         "SELECT (SELECT id FROM {boxes} WHERE organization_id = column1 AND mailbox = column2) "
-        "FROM (VALUES {keys}) AS keys"
+        "FROM {keys}"
     )
-    places = ", ".join(["(%s, %s)"] * len(keys))
+    if connection.vendor == "postgresql":
+        source = "unnest(%s::bigint[], %s::integer[]) AS keys (column1, column2)"
+        params: list[Any] = [list(part) for part in zip(*keys, strict=True)]
+    else:
+        source = f"(VALUES {', '.join(['(%s, %s)'] * len(keys))}) AS keys"
+        params = [part for key in keys for part in key]
     with connection.cursor() as cursor:
-        cursor.execute(
-            statement.format(boxes=Voicemailbox._meta.db_table, keys=places),
-            [part for key in keys for part in key],
-        )
+        cursor.execute(statement.format(boxes=Voicemailbox._meta.db_table, keys=source), params)
         return [found for (found,) in cursor.fetchall() if found is not None]
 
 
@@ -208,13 +211,13 @@ def _is_lost(draft: Draft) -> bool:
             draft.refuse("domain", OTHER_ORGANIZATION)
         return False
     if draft.organization is None and not draft.failed & {"domain", "organization_id"}:
-        draft.refuse("domain", REQUIRED_MESSAGE)
+        draft.refuse("domain", REQUIRED_VALUE)
     return "voicemailbox_id" in draft.failed
 
 
 def _delete(draft: Draft) -> None:
     if not {"voicemailbox_id", "mailbox"} & (draft.values.keys() | draft.failed):
-        draft.refuse("mailbox", REQUIRED_MESSAGE)
+        draft.refuse("mailbox", REQUIRED_VALUE)
     draft.box = draft.present
     # A box that is gone is what the row asks for: the same file again changes nothing.
     draft.kind = Kind.NOTHING if draft.present is None else Kind.DELETE
@@ -237,7 +240,7 @@ def _change(draft: Draft, box: Voicemailbox) -> None:
 def _add(draft: Draft) -> None:
     for name in REQUIRED:
         if name not in draft.values and name not in draft.failed:
-            draft.refuse(name, REQUIRED_MESSAGE)
+            draft.refuse(name, REQUIRED_VALUE)
     box = _new_box(draft)
     draft.refuse_for(box.notification_errors() | box.pin_errors())
     if PIN not in draft.values and not draft.reasons:
@@ -246,14 +249,18 @@ def _add(draft: Draft) -> None:
     draft.kind = Kind.ADD
 
 
-# Given whole and in order, they make a box three times as fast as by their names.
 _DEFAULTS = {each.attname: each.get_default() for each in Voicemailbox._meta.concrete_fields}
 
 
 def _new_box(draft: Draft) -> Voicemailbox:
-    values = _DEFAULTS | {name: draft.values[name] for name in FIELDS if name in draft.values}
+    # Made as unpickling makes one: Django's own way takes seven times as long.
+    box = Voicemailbox.__new__(Voicemailbox)
+    values = vars(box)
+    values["_state"] = ModelState()
+    values |= _DEFAULTS
+    for name in _SETTABLE & draft.values.keys():
+        values[name] = draft.values[name]
     if draft.organization is not None:
         values["organization_id"] = draft.organization.pk
         values["account_id"] = draft.organization.account_id
-    columns: Any = values.values()
-    return Voicemailbox(*columns)
+    return box

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 from django.db import models
 
 from voicemail.models import Voicemailbox
@@ -29,7 +30,6 @@ KNOWN = ("action", *IDS, "domain", *FIELDS, *TIMES, REASONS)
 CLEARABLE = frozenset({"email", "pager", "mwi"})
 REQUIRED = ("mailbox", "username", "fullname")
 
-REQUIRED_MESSAGE = "This value is required."
 ORGANIZATION_MISSING = "This organization is not recognized."
 
 _ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
@@ -61,14 +61,31 @@ def _text(cell: Any) -> str:
     return cell
 
 
-def _field(name: str) -> Callable[[Any], Any]:
+def _field(name: str) -> Callable[[Any], str]:
+    """Clean a text as its field does; the field itself tells what is wrong, in twice the time."""
     field: Any = Voicemailbox._meta.get_field(name)
-    return lambda cell: field.clean(_text(cell), None)
+    validators = [each for each in field.validators if not isinstance(each, MaxLengthValidator)]
+
+    def clean(cell: Any) -> str:
+        text = _text(cell)
+        if 0 < len(text) <= field.max_length:
+            try:
+                for validate in validators:
+                    validate(text)
+            except ValidationError:
+                return str(field.clean(text, None))
+            return text
+        return str(field.clean(text, None))
+
+    return clean
 
 
-def _fullname(cell: Any) -> Any:
+_clean_fullname = _field("fullname")
+
+
+def _fullname(cell: Any) -> str:
     # The white space goes, as in the model's own clean_fields.
-    return Voicemailbox._meta.get_field("fullname").clean(_text(cell).strip(), None)
+    return _clean_fullname(_text(cell).strip())
 
 
 def _choice(name: str, aliases: Mapping[str, str] = MappingProxyType({})) -> Callable[[Any], str]:

@@ -5,7 +5,9 @@ docs/import.md tells it to those who write such files.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -35,6 +37,17 @@ class Counts:
     def of(cls, counts: dict[Kind, int]) -> Self:
         kinds = (Kind.ADD, Kind.CHANGE, Kind.DELETE, Kind.NOTHING, Kind.REFUSE)
         return cls(*(counts.get(kind, 0) for kind in kinds))
+
+
+@contextmanager
+def _little_garbage() -> Iterator[None]:
+    """Look rarely for objects that hold each other: looking took a fourth of the time."""
+    usual, *others = gc.get_threshold()
+    gc.set_threshold(100 * usual, *others)
+    try:
+        yield
+    finally:
+        gc.set_threshold(usual, *others)
 
 
 class Import:
@@ -68,10 +81,11 @@ class Import:
         Raises UnreadableFileError.
         """
         position = 0
-        for rows in in_batches(self.reader.rows(), _AT_ONCE):
-            self.stage.add(self.checker.judge(rows))
-            advance(self.reader.file.tell() - position)
-            position = self.reader.file.tell()
+        with _little_garbage():
+            for rows in in_batches(self.reader.rows(), _AT_ONCE):
+                self.stage.add(self.checker.judge(rows))
+                advance(self.reader.file.tell() - position)
+                position = self.reader.file.tell()
         self.stage.compare()
         return Counts.of(self.stage.counts())
 
