@@ -8,8 +8,19 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 
+def open_standard_streams() -> None:
+    """Put nowhere in the place of a stream that is closed.
+
+    Otherwise the next file or connection would get its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
 def main() -> None:
     """Run the command; a bad setting ends it with the message alone, without a traceback."""
+    open_standard_streams()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "voicemail_site.settings")
     try:
         execute_from_command_line(sys.argv)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
@@ -182,7 +183,11 @@ class ContactModel(models.Model):
         "country", max_length=128, blank=True, default=UNITED_STATES_NAME
     )
     contact_country_id = models.PositiveIntegerField(
-        "country's number", default=UNITED_STATES, help_text="207 is the United States of America."
+        "country's number",
+        default=UNITED_STATES,
+        # What PostgreSQL can keep in it.
+        validators=[MaxValueValidator(2**31 - 1)],
+        help_text="207 is the United States of America.",
     )
     contact_phone = OneLineField("phone", max_length=64, blank=True)
     contact_email = models.CharField(

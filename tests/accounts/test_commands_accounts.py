@@ -49,10 +49,11 @@ def test_a_new_account_of_a_dry_run_has_no_id_and_is_not_there(db: None) -> None
         ("--balance", "x", "Error: argument --balance: “x” value must be a decimal number."),
         ("--balance", "1e99", "balance: Ensure that there are no more than"),
         ("--status", "x", "Error: argument --status: invalid choice: 'x' "),
+        ("--contact-country-id", 2**31, "contact_country_id: Ensure this value is less than or "),
     ],
 )
 def test_a_wrong_value_is_refused_and_nothing_is_added(
-    db: None, option: str, value: str, message: str
+    db: None, option: str, value: Any, message: str
 ) -> None:
     assert refused("accounts", "add", option, value).startswith(message)
     assert not Account.unscoped.exists()

@@ -110,7 +110,7 @@ def test_a_failure_is_counted_as_one(grown: Grown, as_alice: ApiClient) -> None:
         reply = as_alice.call("OrganizationRead", OrganizationId="1")
 
     assert reply.http.status_code == 503
-    assert grown.by == {"voicemail_api_request_seconds_count['failed', 'unknown']": 1}
+    assert grown.by == {"voicemail_api_request_seconds_count['OrganizationRead', 'failed']": 1}
 
 
 @pytest.mark.parametrize("login", ["api", "admin"])

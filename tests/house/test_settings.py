@@ -132,6 +132,18 @@ def test_the_web_server_sets_a_statement_timeout_of_5_seconds() -> None:
     assert run.stdout == "5000\n"
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_runs_without_the_streams_that_are_closed(closed: str) -> None:
+    run = subprocess.run(
+        ["/bin/sh", "-c", f'exec "{sys.executable}" manage.py help migrate {closed}'],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 def test_a_local_service_makes_a_key_that_only_its_owner_reads(load: Load, tmp_path: Path) -> None:
     key = load()["SECRET_KEY"]
 

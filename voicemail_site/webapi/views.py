@@ -154,15 +154,17 @@ class WebApiView(APIView):
 
     def first_reference(self) -> tuple[Reference, Any] | None:
         """Give what the action will look up first, and its value, if it is well formed."""
-        name = self.parameters.get("Action")
-        action = actions().get(name) if isinstance(name, str) else None
+        action = self._named_action()
         return action.Parameters.first_reference(self.parameters) if action else None
 
+    def _named_action(self) -> type[Action] | None:
+        name = self.parameters.get("Action")
+        return actions().get(name) if isinstance(name, str) else None
+
     def _find_action(self) -> type[Action]:
-        name = self.parameters.get("Action", "")
-        if name == "":
+        if self.parameters.get("Action", "") == "":
             raise RefusedRequest([RequestError("Action", Code.VALUE_REQUIRED)])
-        action = actions().get(name) if isinstance(name, str) else None
+        action = self._named_action()
         if action is None:
             raise RefusedRequest([RequestError("Action", Code.ACTION_UNRECOGNIZED)])
         return action
@@ -200,7 +202,11 @@ class WebApiView(APIView):
             case _:
                 logger.error("An answer failed.", exc_info=exc)
                 status, text = 500, BROKEN
-        self.request._request.log_fields = {"outcome": "failed"}  # type: ignore[attr-defined]
+        action = self._named_action()
+        self.request._request.log_fields = {  # type: ignore[attr-defined]  # as above
+            "action": action.name() if action else None,
+            "outcome": "failed",
+        }
         return Response({"Exception": _with_reference(text)}, status=status, headers=headers)
 
     def _write_exception(self, response: Response) -> HttpResponseBase:
