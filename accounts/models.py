@@ -485,6 +485,7 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Find a live session, with what a request needs to know of its user."""
         return (
             self.filter(self._lives(now, idle_since), digest=digest)
+            .order_by()
             .select_related("user")
             .only(
                 "last_used",
