@@ -83,10 +83,12 @@ def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class WritingAction(Action):
-    """An action whose look-ups, checks and work are one transaction, and one Change.
+    """An action whose look-ups, checks and work are one Change, in one transaction.
 
-    Where one statement can do all of it, that is tried first: nothing is locked for it, and it
-    writes only what is still as it was read. Whatever is in its way, the transaction tells.
+    Where one statement can write all of it, that is tried first: nothing is locked for it, and it
+    writes only what is still as it was read. Nothing else of that trial counts, so an error of any
+    kind is found again, and told, by the transaction. What ``run`` does after its write must not
+    fail: in a trial it is kept.
     """
 
     is_trial = False

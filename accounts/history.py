@@ -66,7 +66,10 @@ class NotWrittenError(Exception):
 
 
 def can_be_single() -> bool:
-    """Tell whether one statement can write an object, its history row and its Change."""
+    """Tell whether one statement can write an object, its history row and its Change.
+
+    It is for code that runs in no transaction, which a statement that fails would break.
+    """
     return connection.vendor == "postgresql"
 
 
@@ -84,8 +87,9 @@ def record_change(  # noqa: PLR0913  # They are what a Change tells.
 
     The Change is stored with the first history row, so an edit that changes nothing leaves none.
     ``actor`` names who acted where no user of ours did, such as an operator at a shell.
-    ``is_single`` is for what writes at most one object, on PostgreSQL: the statement that does it
-    is the transaction, which saves three rounds to the database. It raises NotWrittenError.
+    ``is_single`` is for what writes at most one object, on PostgreSQL (``can_be_single``): the
+    statement that does it is the transaction, which saves three rounds to the database, and raises
+    NotWrittenError where others were there first. What fails after it can't undo it.
     """
     facts = {
         "user": by,
@@ -118,8 +122,7 @@ def current_change(account_id: int | None) -> Change:
     """
     from accounts.models import Change
 
-    _require_transaction()
-    opened = open_change()
+    opened = _require_several()
     # A savepoint that was rolled back has taken the stored Change with it.
     change = Change.unscoped.filter(pk=opened.pk).first() if opened.pk else None
     if change is None:
@@ -208,10 +211,10 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
 
     def pre_save(self, raw: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
         if not raw and self._is_recorded(update_fields):
-            _require_transaction()
+            _require_several()
 
     def pre_delete(self, **kwargs: Any) -> None:
-        _require_transaction()
+        _require_several()
 
     def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
         """Record a save, except one that writes only columns the history leaves out."""
@@ -234,10 +237,15 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
         return written is None or not set(written) <= set(self.excluded_fields)
 
 
-def _require_transaction() -> None:
-    """Refuse a write whose history is stored by another statement."""
-    if open_change().is_single:
+def _require_several() -> OpenChange:
+    """Give the open Change if several statements may belong to it.
+
+    Raises ChangeRequiredError where none is open.
+    """
+    change = open_change()
+    if change.is_single:
         raise RuntimeError("A single Change is stored by the statement that writes.")
+    return change
 
 
 def record_event(instance: Any, what: str) -> None:

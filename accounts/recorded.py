@@ -5,7 +5,8 @@ signals and objects; the history row is made of what the database returns of the
 is for the first write of a Change, which most have alone; any other goes the library's way.
 
 Where the Change is a single one, the statement is its transaction. Nothing was locked for it, so
-it writes only what is still as it was read, and raises NotWrittenError otherwise.
+it writes only what is still as it was read. Each function raises NotWrittenError where somebody
+else was there in between; nothing has been written then.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from django.db import DatabaseError, connection, models
+from django.db import DatabaseError, IntegrityError, connection, models
 from django.db.models import Func
 from django.utils import timezone
 
@@ -56,7 +57,8 @@ def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
     rows = _rows(type(instance))
     tracked = {field.name for field in rows.tracked_fields}
     fields = tuple(field for field in own_fields(type(instance)) if _is_in(field, names))
-    if change is None or not tracked & {field.name for field in fields}:
+    is_recorded = bool(tracked & {field.name for field in fields})
+    if change is None or not (is_recorded or change.is_single):
         instance.save(update_fields=names)
         return
     row = [(field, field.pre_save(instance, False)) for field in fields]
@@ -71,7 +73,7 @@ def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
 def delete_recorded(instance: CompiledModel) -> None:
     """Delete an object with the rows that go with it.
 
-    It is no error if it is gone, but in a single Change.
+    It is no error if it is gone, except in a single Change.
     """
     change = _unstored_change()
     if change is None:
@@ -117,7 +119,13 @@ def _write(
     facts = dict(zip(_FACTS, (timezone.now(), kind, reason, change.user_id), strict=True))
     of_history = [(field, facts[field.attname]) for field in _fact_fields(rows)]
     arguments = prepared(connection.alias, [*row, *of_change, *of_history])
-    found = run(connection.alias, text, arguments, is_answered=True)
+    try:
+        found = run(connection.alias, text, arguments, is_answered=True)
+    except IntegrityError as exc:
+        # What the statement could not see yet when it began: a row that was added meanwhile.
+        if change.is_single:
+            raise NotWrittenError from exc
+        raise
     if found is None:
         if change.is_single:
             raise NotWrittenError
@@ -138,15 +146,15 @@ def _fact_fields(rows: Any) -> Fields:
 @cache
 def _insertion(model: type[CompiledModel], *, is_single: bool) -> PreparedSQL:
     fields = own_fields(model)
-    what_is_taken = " ON CONFLICT DO NOTHING" if is_single else ""
-    return _recorded(model, f"{insert_sql(model, fields)}{what_is_taken}", len(fields))
+    unless_taken = " ON CONFLICT DO NOTHING" if is_single else ""
+    return _recorded(model, f"{insert_sql(model, fields)}{unless_taken}", len(fields))
 
 
 @cache
 def _update(model: type[CompiledModel], fields: Fields, *, is_single: bool) -> PreparedSQL:
-    as_read = " AND xmin = %s" if is_single else ""
-    write = f"{update_sql(model, fields)}{as_read}"
-    return _recorded(model, write, len(fields) + 1 + is_single)
+    if not is_single:
+        return _recorded(model, update_sql(model, fields), len(fields) + 1)
+    return _recorded(model, f"{update_sql(model, fields)} AND xmin = %s", len(fields) + 2)
 
 
 @cache

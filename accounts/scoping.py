@@ -76,7 +76,7 @@ class _Kind:
 
 _ADMIN = _Kind(is_active=True, is_system_admin=False, is_account_admin=True)
 
-# The attribute by which a caller carries it.
+# The attribute of a caller with the rows that were fetched ahead.
 _AHEAD = "_ahead"
 
 

@@ -181,6 +181,7 @@ class ChangedVoicemailboxIdentifier(ScopedReference, Identifier):
     It is held until the end of the transaction; a single statement looks at its version instead.
     """
 
+    # What is found with the session, where nothing can be held yet.
     statement = _VERSIONED
     target = "voicemailbox"
     missing = Code.VOICEMAILBOX_UNRECOGNIZED

@@ -159,7 +159,7 @@ class Statement(_Compiling):
     ) -> None:
         super().__init__()
         self._rows = rows
-        self._is_page = is_page
+        self.is_page = is_page
         self._is_planned_anew = is_planned_anew
 
     def stream(self, *, chunk: int, **values: Any) -> Generator[Sequence[Any], None, None]:
@@ -192,7 +192,7 @@ class Statement(_Compiling):
             sql, params = compiler.as_sql()
         except EmptyResultSet:
             return None
-        if self._is_page:
+        if self.is_page:
             sql, params = f"{sql} LIMIT %s OFFSET %s", (*params, LIMIT, OFFSET)
         fields = [getattr(column, "target", None) for column, _, _ in compiler.select]
         return _Query(sql, params, _conversion(rows, compiler), fields)
@@ -221,6 +221,8 @@ class Following(_Compiling):
         return bool(connections[DEFAULT_DB_ALIAS].vendor == _POSTGRESQL)
 
     def _compile(self) -> _Compiled:
+        if self._second.is_page:
+            raise TypeError("A page has a statement of its own.")
         first, second = self._first.query(), self._second.query()
         if first is None:
             return _Compiled(None, (), list)

@@ -27,7 +27,8 @@ scope, `--account` or `--organization`, may be added: the object must then lie i
 outside is reported as missing. A verb about many objects needs a scope: one of `--account`,
 `--organization` and `--all-accounts`.
 
-**What comes out.** Results go to standard output, questions and notes to standard error.
+**What comes out.** Results go to standard output, questions and notes to standard error. Where one
+of them is closed, what would go there is lost, a new credential or PIN as well.
 `--format table` is for people: on a terminal a table is as wide as the terminal and long values
 end in an ellipsis; in a pipe they are whole. `--format json` is one array of objects, one object a
 line, and `--format csv` begins with a line of names; both are written while they are read. Names

@@ -137,9 +137,11 @@ THEIRS = Following(BY_NAME, OF_ACCOUNT, takes=("account", User._meta.get_field("
 
 
 @ON_POSTGRESQL
+@pytest.mark.parametrize("is_prepared", [True, False])
 def test_a_statement_that_follows_another_finds_what_belongs_to_its_row(
-    alice: Any, charlie: Any, organization: Organization
+    alice: Any, charlie: Any, organization: Organization, settings: Any, is_prepared: bool
 ) -> None:
+    settings.DATABASE_PREPARE = is_prepared
     second = make_organization(alice.account, domain="beta.example.com")
     make_organization(charlie.account, domain="gamma.example.com")
 
@@ -147,7 +149,7 @@ def test_a_statement_that_follows_another_finds_what_belongs_to_its_row(
         found = THEIRS.fetch(auth_username="alice", domain="example.com")
     assert found == [(alice, [organization, second])]
     assert found[0][0].account_id == alice.account_id
-    assert len(captured) == 1
+    assert len(captured) == 1 + is_prepared
 
 
 @ON_POSTGRESQL

@@ -6,20 +6,21 @@ for what would be there if one had come after the other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from accounts.history import NotWrittenError, record_change
 from accounts.models import Change, Channel, Organization, User
 from tests.api import ApiClient
 from tests.factories import make_voicemailbox
 from voicemail import services
-from voicemail.models import Voicemailbox
+from voicemail.models import RefusedPin, Voicemailbox
 
 pytestmark = [
     pytest.mark.skipif(
@@ -69,9 +70,11 @@ CLEAR_EMAIL = "UPDATE voicemail_voicemailbox SET email = '' WHERE id = %s"
 DELETE = "DELETE FROM voicemail_voicemailbox WHERE id = %s"
 
 
+@pytest.mark.parametrize("is_prepared", [True, False])
 def test_an_edit_keeps_what_others_changed_meanwhile(
-    as_alice: ApiClient, box: Voicemailbox
+    as_alice: ApiClient, box: Voicemailbox, settings: Any, is_prepared: bool
 ) -> None:
+    settings.DATABASE_PREPARE = is_prepared
     with meanwhile("edit_voicemailbox", others_write(SET_ZONE, box.pk)):
         reply = as_alice.call("VoicemailboxEdit", VoicemailboxId=box.pk, Fullname="Jane Roe")
 
@@ -135,6 +138,44 @@ def test_all_that_others_took_meanwhile_is_told(
 
     assert sorted(reply.errors) == errors
     assert (Voicemailbox.unscoped.count(), Change.unscoped.count()) == (1, changes)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pin_that_is_refused_meanwhile_does_not_keep_a_box(
+    as_alice: ApiClient, box: Voicemailbox
+) -> None:
+    def delete() -> bool:
+        try:
+            client = ApiClient(as_alice.session_id)
+            return client.call("VoicemailboxDelete", VoicemailboxId=box.pk).is_completed
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic():
+            held = Voicemailbox.unscoped.select_for_update().get(pk=box.pk)
+            deleted = pool.submit(delete)
+            wait_for_a_lock()
+            assert not services.change_pin_by_phone(held, "no PIN", pbx="edge1")
+        assert deleted.result()
+
+    assert not Voicemailbox.unscoped.exists()
+    assert not RefusedPin.unscoped.exists()
+
+
+def wait_for_a_lock() -> None:
+    """Wait until another connection waits for what this one holds."""
+    waiting = (
+        "SELECT count(*) FROM pg_locks "
+        "WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    )
+    with connection.cursor() as cursor:
+        for _ in range(500):
+            cursor.execute(waiting)
+            if cursor.fetchone()[0]:
+                return
+            time.sleep(0.01)
+    raise AssertionError("Nobody waits.")
 
 
 @pytest.mark.django_db(transaction=True)

@@ -62,7 +62,7 @@ def _text(cell: Any) -> str:
 
 
 def _field(name: str) -> Callable[[Any], str]:
-    """Clean a text as its field does; the field itself tells what is wrong, in twice the time."""
+    """Clean a plain text as its field does, which takes twice as long and tells what is wrong."""
     field: Any = Voicemailbox._meta.get_field(name)
     validators = [each for each in field.validators if not isinstance(each, MaxLengthValidator)]
 

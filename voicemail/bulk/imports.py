@@ -41,7 +41,10 @@ class Counts:
 
 @contextmanager
 def _little_garbage() -> Iterator[None]:
-    """Look rarely for objects that hold each other: looking took a fourth of the time."""
+    """Look rarely for objects that hold each other: looking took a fourth of the time.
+
+    It is for a whole process, such as a command.
+    """
     usual, *others = gc.get_threshold()
     gc.set_threshold(100 * usual, *others)
     try:

@@ -82,6 +82,13 @@ _WORDS = MappingProxyType(
 )
 
 
+# The boxes stand as b behind it.
+_HISTORY = (
+    "INSERT INTO {history} ({every_column}, history_date, history_type, history_user_id, "
+    "change_id) SELECT {every_value}, %s, %s, %s, %s "
+)
+
+
 def _execute(statement: str, params: Sequence[Any] = (), **words: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(statement.format(**_WORDS, **words), params or None)
@@ -316,12 +323,6 @@ def _add(change: Change, now: datetime) -> None:
         return
     _execute(add, times)
     _record(Kind.ADD, change, now)
-
-
-_HISTORY = (
-    "INSERT INTO {history} ({every_column}, history_date, history_type, history_user_id, "
-    "change_id) SELECT {every_value}, %s, %s, %s, %s "
-)
 
 
 def _record(kind: Kind, change: Change, now: datetime) -> None:
