@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
+from django.db import DEFAULT_DB_ALIAS
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
@@ -25,11 +28,14 @@ from voicemail_site.webapi.action import EstablishedSession
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
 
+# What a request needs to know of its user.
+_OF_USER = ("id", "auth_username", "role", "account_id", "is_active")
 _LIVE_SESSION = Statement(
     lambda: Session.unscoped.found_by(
         digest=Param.of(Session, "digest"),
         now=Param.of(Session, "expires", "now"),
         idle_since=Param.of(Session, "last_used", "idle_since"),
+        of_user=_OF_USER,
     )
 )
 
@@ -112,32 +118,41 @@ class SessionIdAuthentication(BaseAuthentication):
         if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
             return None
         now = timezone.now()
-        session = _find_session(
+        user = _find_user_of_session(
             view.first_reference(),
             digest=digest_of(session_id),
             now=now,
             idle_since=now - settings.API_SESSION_IDLE,
         )
-        if session is None:
+        if user is None:
             return None
-        touch_session(session, now=now)
-        user = session.user
         return user, EstablishedSession(session_id, user.pk, roles_of(user))
 
 
-def _find_session(referred: tuple[Any, Any] | None, **key: Any) -> Session | None:
-    """Find a session, and in the same round what its request refers to first."""
+def _find_user_of_session(
+    referred: tuple[Any, Any] | None, *, now: datetime, **key: Any
+) -> User | None:
+    """Find who a session belongs to, and in the same round what the request refers to first.
+
+    The session's use is noted.
+    """
     reference, value = referred or (None, None)
     if not isinstance(reference, ScopedReference) or not Following.is_possible():
-        return next(iter(_LIVE_SESSION.fetch(**key)), None)
-    about = {reference.argument: value}
-    found = _session_and(reference.statement).fetch(**key, **about)
-    if not found:
+        for row in _LIVE_SESSION.fetch(now=now, **key):
+            return _user_of(row, now)
         return None
-    session: Session
-    session, rows = found[0]
-    reference.statement.keep(session.user, rows, **about)
-    return session
+    about = {reference.argument: value}
+    for row, rows in _session_and(reference.statement).fetch(now=now, **key, **about):
+        user = _user_of(row, now)
+        reference.statement.keep(user, rows, **about)
+        return user
+    return None
+
+
+def _user_of(row: Sequence[Any], now: datetime) -> User:
+    session_pk, last_used, *columns = row
+    touch_session(session_pk, last_used, now=now)
+    return User.from_db(DEFAULT_DB_ALIAS, _OF_USER, columns)
 
 
 @cache

@@ -481,17 +481,12 @@ class SessionQuerySet(models.QuerySet["Session"]):
         """Keep what still opens the API: not idle, not too old, its user and account enabled."""
         return self.filter(self._lives_at(now))
 
-    def found_by(self, *, digest: Any, now: Any, idle_since: Any) -> SessionQuerySet:
-        """Find a live session, with what a request needs to know of its user."""
-        return (
-            self.filter(self._lives(now, idle_since), digest=digest)
-            .order_by()
-            .select_related("user")
-            .only(
-                "last_used",
-                *("user__auth_username", "user__role", "user__account_id", "user__is_active"),
-            )
-        )
+    def found_by(
+        self, *, digest: Any, now: Any, idle_since: Any, of_user: Iterable[str]
+    ) -> models.QuerySet[Any, Any]:
+        """Find a live session: its id, when it was last used, and these columns of its user."""
+        found = self.filter(self._lives(now, idle_since), digest=digest).order_by()
+        return found.values_list("id", "last_used", *(f"user__{name}" for name in of_user))
 
     def ended_at(self, now: datetime) -> SessionQuerySet:
         """Keep the rest, which opens nothing any more."""

@@ -311,11 +311,11 @@ def open_session(
     return session_id, session
 
 
-def touch_session(session: Session, *, now: datetime) -> None:
+def touch_session(pk: int, last_used: datetime, *, now: datetime) -> None:
     """Note that a session is in use, at most once a minute."""
     idle_since = now - Session.TOUCH_INTERVAL
-    if session.last_used <= idle_since:
-        Session.unscoped.filter(pk=session.pk, last_used__lte=idle_since).update(last_used=now)
+    if last_used <= idle_since:
+        Session.unscoped.filter(pk=pk, last_used__lte=idle_since).update(last_used=now)
 
 
 def end_session(session_id: str) -> None:

@@ -22,6 +22,7 @@ request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
 
 # Nothing of this is told, and looking it up would take a tenth of the time of a line.
 logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+logging._srcfile = None  # The documented way to leave out the place of the call.
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 

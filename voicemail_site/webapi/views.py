@@ -205,7 +205,9 @@ class WebApiView(APIView):
         action = self._named_action()
         self.request._request.log_fields = {  # type: ignore[attr-defined]  # as above
             "action": action.name() if action else None,
+            "user_id": getattr(getattr(self.request, "_auth", None), "user_id", None),
             "outcome": "failed",
+            "codes": [],
         }
         return Response({"Exception": _with_reference(text)}, status=status, headers=headers)
 
