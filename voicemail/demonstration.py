@@ -1,6 +1,6 @@
 """Data to try the service with: two accounts, three organizations and sixty boxes; or very many.
 
-The many are written by one statement for each table, a million of them in minutes.
+The many are written by one statement for each table, a million of them in about a minute.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from accounts.models import Organization
 from accounts.scoped_admin import ScopedAdmin
 from accounts.versions import rows_visible_to
 from voicemail import services, spool
-from voicemail.models import Voicemailbox
+from voicemail.models import REQUIRED_VALUE, Voicemailbox
 from voicemail.pins import PinAdmin, name_of
 from voicemail.validators import (
     FULLNAME_MAX_LENGTH,
@@ -94,7 +94,7 @@ class VoicemailboxForm(forms.ModelForm[Voicemailbox]):
         form = STRICT_PIN_FORM if settings.PIN_STRICT else PIN_FORM
         self.fields["password"].help_text = f"{when_empty} {form}"
         for field in self.fields.values():
-            field.error_messages["required"] = "This value is required."
+            field.error_messages["required"] = REQUIRED_VALUE
             if getattr(field, "max_length", None):
                 longest = f"Value may be no more than {field.max_length} characters."  # type: ignore[attr-defined]  # a CharField
                 field.error_messages["max_length"] = longest

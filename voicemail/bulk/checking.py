@@ -142,12 +142,11 @@ def _draft(row: Row) -> Draft:
     if row.fault:
         draft.failed.add("")
         draft.reasons.append(row.fault)
-    values = draft.values
     for name, cell in row.cells.items():
         if name in _PASSED_OVER or says_nothing(name, cell):
             continue
         try:
-            values[name] = value_of(name, cell)
+            draft.values[name] = value_of(name, cell)
         except ValidationError as exc:
             draft.refuse(name, " ".join(exc.messages))
     return draft
