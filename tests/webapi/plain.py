@@ -1,7 +1,11 @@
-"""The plain way to write a document as XML: djangorestframework-xml's writer over its tree."""
+"""The plain ways to write a document.
+
+For XML that is djangorestframework-xml's writer over its tree, for JSON ``json``'s.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from io import StringIO
 from typing import Any
@@ -75,3 +79,28 @@ def _elements(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield name, child
         else:
             yield from ((name, each) for each in child or ())
+
+
+def plain_json(tree: Any) -> bytes:
+    """Write a document by ``json``, what is unsafe in a page escaped afterwards."""
+    text = json.dumps(_json_value(tree), ensure_ascii=False, separators=(",", ":"))
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text.encode()
+
+
+def _json_value(tree: Any) -> Any:
+    if isinstance(tree, str):
+        return tree or {}
+    members = {name: _json_member(name, child) for name, child in tree.items()}
+    return {name: member for name, member in members.items() if member is not None}
+
+
+def _json_member(name: str, child: Any) -> Any:
+    """Give what stands under a name: None for nothing, a list only for several."""
+    if child is None or name == ATTRIBUTES:
+        return child
+    if isinstance(child, str | Mapping):
+        return _json_value(child)
+    several = [_json_value(each) for each in child]
+    return several if len(several) > 1 else next(iter(several), None)

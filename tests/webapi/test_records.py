@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from accounts.actions import AccountElement, OrganizationElement
 from accounts.models import Account, Organization
 from tests.factories import make_account, make_organization, make_voicemailbox
-from tests.webapi.plain import PlainRenderer
+from tests.webapi.plain import PlainRenderer, plain_json
 from tests.webapi.test_renderers import CARRIED
 from voicemail.actions import VoicemailboxElement
 from voicemail.models import Voicemailbox
@@ -49,9 +49,13 @@ def _plain(member: Member | Fixed | Group, row: Iterator[Any]) -> Any:
 
 def written(renderer: Any, child: Any) -> bytes:
     """Write a document with these records, or the trees of them."""
-    document = {"Response": {"Context": "c", "Result": {"Boxes": {"Box": child}}, "End": "e"}}
-    written: bytes = renderer.render(document, renderer_context={"callback": "call"})
+    written: bytes = renderer.render(document_of(child), renderer_context={"callback": "call"})
     return written
+
+
+def document_of(child: Any) -> dict[str, Any]:
+    """Build a document around them."""
+    return {"Response": {"Context": "c", "Result": {"Boxes": {"Box": child}}, "End": "e"}}
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda each: type(each).__name__)
@@ -70,6 +74,7 @@ def test_rows_are_written_as_the_plain_way_writes_their_trees(rows: list[Any]) -
     trees = [plain(ELEMENT, iter(row)) for row in rows]
 
     assert written(XMLRenderer(), Records(ELEMENT, rows)) == written(PlainRenderer(), trees)
+    assert written(JSONRenderer(), Records(ELEMENT, rows)) == plain_json(document_of(trees))
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda each: type(each).__name__)

@@ -8,7 +8,7 @@ from django.utils.xmlutils import UnserializableContentError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.webapi.plain import PlainRenderer
+from tests.webapi.plain import PlainRenderer, plain_json
 from tests.webapi.trees import ATTRIBUTES, tree_of_xml
 from voicemail_site.webapi.names import is_xml_text
 from voicemail_site.webapi.renderers import (
@@ -231,6 +231,13 @@ def test_a_document_is_what_the_plain_way_writes(tree: Any) -> None:
     document = {"Response": tree}
 
     assert XMLRenderer().render(document) == PlainRenderer().render(document)
+
+
+@given(TREES)
+def test_a_json_document_is_what_the_plain_way_writes(tree: Any) -> None:
+    document = {"Response": tree}
+
+    assert JSONRenderer().render(document) == plain_json(document)
 
 
 @given(CARRIED)

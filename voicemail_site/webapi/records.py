@@ -28,7 +28,7 @@ Rest: TypeAlias = "Generator[Sequence[Row], None, None]"
 _XML_SPECIAL = re.compile("[^\t\n !-%'-;=?-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029]')
 # A document that is pasted or loaded into a page must not end its script, nor begin a tag.
-JSON_ESCAPES = str.maketrans(
+_JSON_ESCAPES = str.maketrans(
     {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 )
 
@@ -142,7 +142,7 @@ def _xml_escaped(text: str) -> str:
 
 def _json_escaped(text: str) -> str:
     """Escape a text, also what could end a script in a page."""
-    return json.dumps(text, ensure_ascii=False)[1:-1].translate(JSON_ESCAPES)
+    return json.dumps(text, ensure_ascii=False)[1:-1].translate(_JSON_ESCAPES)
 
 
 XML = Syntax(
@@ -183,6 +183,10 @@ class Records:
     def of(cls, element: Element, instance: object) -> Records:
         """Make the one record of an object."""
         return cls(element, [element.texts_of(instance)])
+
+    def __len__(self) -> int:
+        """Tell how many there are of the first ones."""
+        return len(self.rows)
 
     @property
     def are_several(self) -> bool:

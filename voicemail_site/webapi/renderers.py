@@ -7,9 +7,8 @@ then.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
@@ -17,7 +16,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework_xml import renderers as xml
 
 from voicemail_site.webapi.elements import Tree
-from voicemail_site.webapi.records import JSON, JSON_ESCAPES, XML, Records, carried_by_xml
+from voicemail_site.webapi.records import JSON, XML, Records, Syntax, carried_by_xml
 
 NAMESPACE = "http://www.jnctn.net/ns/rest/2006-01"
 _XMLNS = f' xmlns="{NAMESPACE}"'
@@ -26,9 +25,12 @@ ATTRIBUTES = "@attributes"
 
 _CALLBACK = re.compile(r"[A-Za-z0-9._\[\]]{1,128}")
 
-# Where records belong: no text of a document can have this, and so none looks like it in JSON.
+# Where records belong: XML can't carry it in a text, and JSON only escaped.
 _PLACE = "\0"
-_JSON_PLACE = r'"\u0000"'
+
+# As tuples: to join types by ``|`` takes longer than to look at one.
+_LISTS = (list, tuple)
+_SEVERAL = (*_LISTS, Records)
 
 
 def is_legal_callback(text: str) -> bool:
@@ -37,19 +39,31 @@ def is_legal_callback(text: str) -> bool:
 
 
 class _Writer:
-    """Write a tree as XML, in one pass; where records belong, their place is kept."""
+    """Write a tree in one pass; where records belong, their place is kept."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
         self.records: Records | None = None
 
+    def around_records(self) -> tuple[str, str]:
+        """Give what stands before and after the records; without any, all is before them."""
+        before, _, after = "".join(self.parts).partition(_PLACE)
+        return before, after
+
+    def _keep_place(self, records: Records) -> None:
+        self.records = records
+        self.parts.append(_PLACE)
+
+
+class _XMLWriter(_Writer):
     def write(self, name: str, tree: Tree | Records, attributes: str = "") -> None:
         """Write an element; one without content is closed at once."""
         if isinstance(tree, str):
-            text = f">{_escaped(tree)}</{name}>" if tree else "/>"
+            text = f">{_escaped(tree, XML)}</{name}>" if tree else "/>"
             self.parts.append(f"<{name}{attributes}{text}")
         elif isinstance(tree, Records):
-            self._keep_place(tree)
+            if tree.rows:
+                self._keep_place(tree)
         else:
             if ATTRIBUTES in tree:
                 attributes += _attributes(tree)
@@ -61,7 +75,7 @@ class _Writer:
         for member, child in tree.items():
             if member == ATTRIBUTES:
                 continue
-            if isinstance(child, list | tuple):
+            if isinstance(child, _LISTS):
                 for each in child:
                     self.write(member, each)
             elif child is not None:
@@ -71,10 +85,47 @@ class _Writer:
         else:
             parts.append(f"</{name}>")
 
-    def _keep_place(self, records: Records) -> None:
-        if records.rows:
-            self.records = records
-            self.parts.append(_PLACE)
+
+class _JSONWriter(_Writer):
+    def write(self, tree: Mapping[str, Any]) -> None:
+        """Write an object; an element without content is an empty one."""
+        parts, before = self.parts, "{"
+        for name, child in tree.items():
+            if isinstance(child, str):
+                parts.append(f'{before}"{name}":{_json_leaf(child)}')
+            elif child is None or (isinstance(child, _SEVERAL) and not len(child)):
+                continue
+            else:
+                parts.append(f'{before}"{name}":')
+                self._write_child(name, child)
+            before = ","
+        parts.append("{}" if before == "{" else "}")
+
+    def _write_child(self, name: str, child: Any) -> None:
+        if name == ATTRIBUTES:
+            self.parts.append(_json_attributes(child))
+        elif isinstance(child, Mapping):
+            self.write(child)
+        else:
+            self._write_elements(child)
+
+    def _write_elements(self, elements: Sequence[Tree] | Records) -> None:
+        """Write what repeats an element; a single one is no list."""
+        several = elements.are_several if isinstance(elements, Records) else len(elements) > 1
+        self.parts.append("[" if several else "")
+        if isinstance(elements, Records):
+            self._keep_place(elements)
+        else:
+            for number, each in enumerate(elements):
+                self.parts.append("," if number else "")
+                self._write_element(each)
+        self.parts.append("]" if several else "")
+
+    def _write_element(self, element: Tree) -> None:
+        if isinstance(element, str):
+            self.parts.append(_json_leaf(element))
+        else:
+            self.write(element)
 
 
 class XMLRenderer(xml.XMLRenderer):  # type: ignore[misc]  # The base has no types.
@@ -95,22 +146,14 @@ class XMLRenderer(xml.XMLRenderer):  # type: ignore[misc]  # The base has no typ
         self, data: Mapping[str, Tree], renderer_context: Mapping[str, Any] | None = None
     ) -> Iterator[bytes]:
         """Write a document piece by piece; it raises no later than with the first one."""
-        before, records, after = self._parts(data)
-        yield before.encode()
-        if records is not None:
-            yield from (piece.encode() for piece in records.pieces(XML))
-            yield after.encode()
-
-    def _parts(self, data: Mapping[str, Tree]) -> tuple[str, Records | None, str]:
-        """Write what stands before and after the records, if there are any."""
-        writer = _Writer()
+        writer = _XMLWriter()
+        writer.parts.append(_DECLARATION)
         for name, tree in data.items():
             if name == "Exception":
                 writer.parts.append(f"<{name}{_XMLNS}>{_section(str(tree))}</{name}>")
             else:
                 writer.write(name, tree, _XMLNS)
-        before, _, after = "".join([_DECLARATION, *writer.parts]).partition(_PLACE)
-        return before, writer.records, after
+        yield from _pieces(writer, XML)
 
 
 class JSONRenderer(BaseRenderer):
@@ -132,16 +175,9 @@ class JSONRenderer(BaseRenderer):
         self, data: Mapping[str, Tree], renderer_context: Mapping[str, Any] | None = None
     ) -> Iterator[bytes]:
         """Write a document piece by piece."""
-        held: list[Records] = []
-        tree = _json_value(data, held)
-        text = json.dumps(tree, ensure_ascii=False, separators=(",", ":")).translate(JSON_ESCAPES)
-        before, _, after = text.partition(_JSON_PLACE)
-        yield before.encode()
-        for records in held:
-            yield b"[" if records.are_several else b""
-            yield from (piece.encode() for piece in records.pieces(JSON))
-            yield b"]" if records.are_several else b""
-            yield after.encode()
+        writer = _JSONWriter()
+        writer.write(data)
+        yield from _pieces(writer, JSON)
 
 
 class JSONPRenderer(JSONRenderer):
@@ -160,40 +196,35 @@ class JSONPRenderer(JSONRenderer):
         yield b" );"
 
 
+def _pieces(writer: _Writer, syntax: Syntax) -> Iterator[bytes]:
+    """Give what was written, with the records in their place."""
+    before, after = writer.around_records()
+    yield before.encode()
+    if writer.records is not None:
+        yield from (piece.encode() for piece in writer.records.pieces(syntax))
+        yield after.encode()
+
+
 def _attributes(tree: Mapping[str, Any]) -> str:
     attributes = tree[ATTRIBUTES].items()
     return "".join(f" {name}={quoteattr(carried_by_xml(text))}" for name, text in attributes)
 
 
-def _escaped(text: str) -> str:
-    return XML.escape(text) if XML.special.search(text) else text
+def _json_leaf(text: str) -> str:
+    return f'"{_escaped(text, JSON)}"' if text else "{}"
+
+
+def _json_attributes(attributes: Mapping[str, str]) -> str:
+    """Write attributes, of which an empty one is an empty text."""
+    members = (f'"{name}":"{_escaped(text, JSON)}"' for name, text in attributes.items())
+    return f"{{{','.join(members)}}}"
+
+
+def _escaped(text: str, syntax: Syntax) -> str:
+    return syntax.escape(text) if syntax.special.search(text) else text
 
 
 def _section(text: str) -> str:
     """Write a text as CDATA, interrupted where CDATA can't carry it."""
     safe = carried_by_xml(text).replace("]]>", "]]]]><![CDATA[>").replace("\r", "]]>&#13;<![CDATA[")
     return f"<![CDATA[{safe}]]>"
-
-
-def _json_value(tree: Tree, held: list[Records]) -> Any:
-    """Give what ``json`` writes; records are held back, and their place is kept."""
-    if isinstance(tree, str):
-        return tree or {}
-    members = {name: _json_member(name, child, held) for name, child in tree.items()}
-    return {name: member for name, member in members.items() if member is not None}
-
-
-def _json_member(name: str, child: Any, held: list[Records]) -> Any:
-    if name == ATTRIBUTES or child is None:
-        return child or None
-    if isinstance(child, Records):
-        return _held(child, held) if child.rows else None
-    if isinstance(child, str | Mapping):
-        return _json_value(child, held)
-    several = [_json_value(each, held) for each in child]
-    return several if len(several) > 1 else next(iter(several), None)
-
-
-def _held(records: Records, held: list[Records]) -> str:
-    held.append(records)
-    return _PLACE
