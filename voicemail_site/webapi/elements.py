@@ -7,11 +7,12 @@ holds the attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ Tree: TypeAlias = "str | Mapping[str, Tree | Sequence[Tree] | Records]"
 def as_text(value: object) -> str:
     """Write a value as the wire has it (docs/protocol.md, XML document)."""
     match value:
+        case str():
+            return str(value)
         case None:
             return ""
         case bool():
@@ -76,9 +79,11 @@ class Group:
 
     def texts_of(self, instance: object) -> tuple[str, ...]:
         """Give the leaves' texts of an object whose attributes are the columns."""
-        return tuple(
-            as_text(reduce(getattr, column.split("__"), instance)) for column in self.columns
-        )
+        return tuple([as_text(get(instance)) for get in self._getters])
+
+    @cached_property
+    def _getters(self) -> tuple[Callable[[object], object], ...]:
+        return tuple(attrgetter(column.replace("__", ".")) for column in self.columns)
 
 
 class Element(Group):

@@ -98,8 +98,7 @@ def _session(session: EstablishedSession | None) -> Tree:
 
 def echoed_parameters(answer: Answer) -> Sequence[Tree]:
     """List what was sent, in its order, and then the defaults that were applied."""
-    declared = answer.action.Parameters.declared().values() if answer.action else ()
-    fields = {field.wire_name: field for field in declared}
+    fields = answer.action.Parameters.by_wire_name() if answer.action else {}
     sent = {
         name: fields[name].echoed(value) if name in fields else value
         for name, value in answer.parameters.items()

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -49,7 +49,7 @@ class WireField(serializers.Field[Any, Any, Any, Any]):
         self.default_text = default
         self.clearable = clearable
 
-    @property
+    @cached_property
     def wire_name(self) -> str:
         """Give the parameter's name on the wire."""
         return wire_name(self.field_name or "")
@@ -270,6 +270,8 @@ class Checked:
     @property
     def failed(self) -> frozenset[str]:
         """Name, in Python's way, the declared parameters that have an error."""
+        if not self.errors:
+            return frozenset()
         wrong = {error.parameter for error in self.errors}
         return frozenset(name for name, field in self.fields.items() if field.wire_name in wrong)
 
@@ -308,6 +310,12 @@ class ActionParameters(serializers.Serializer[Any]):
     def declared(cls) -> Mapping[str, WireField]:
         """Give the fields by Python name, bound once for the life of the process."""
         return dict(cls().fields)  # type: ignore[arg-type]  # Every field here is a WireField.
+
+    @classmethod
+    @cache
+    def by_wire_name(cls) -> Mapping[str, WireField]:
+        """Give the fields by their names on the wire."""
+        return {field.wire_name: field for field in cls.declared().values()}
 
     @classmethod
     def read(cls, sent: Mapping[str, Value]) -> Checked:
@@ -362,23 +370,28 @@ class ActionParameters(serializers.Serializer[Any]):
 
     @classmethod
     def _unread_errors(cls, sent: Mapping[str, Value]) -> Iterator[RequestError]:
-        declared = cls.declared().values()
-        read = {field.wire_name for field in declared if not isinstance(field, CopyOf)}
+        read = cls._read_names()
         if sent.get("Output") == "json" and is_given(sent.get("Callback")):
-            read.add("Callback")
+            read |= {"Callback"}
             yield from _callback_errors(sent["Callback"])
         for name, value in sent.items():
             if name not in read and is_ncname(name) and not is_carried(value):
                 yield RequestError(name, Code.VALUE_INVALID, NOT_CARRIED)
 
     @classmethod
+    @cache
+    def _read_names(cls) -> frozenset[str]:
+        declared = cls.by_wire_name().items()
+        return frozenset(name for name, field in declared if not isinstance(field, CopyOf))
+
+    @classmethod
     def defaults(cls, sent: Mapping[str, Value]) -> dict[str, Value]:
         """Give the defaults to echo: those of the parameters that were not sent at all."""
         defaults = {}
-        for declared in cls.declared().values():
+        for name, declared in cls.by_wire_name().items():
             default = declared.default_for(sent)
-            if declared.wire_name not in sent and default is not None:
-                defaults[declared.wire_name] = default
+            if name not in sent and default is not None:
+                defaults[name] = default
         return defaults
 
     @classmethod

@@ -104,7 +104,7 @@ class WebApiView(APIView):
         """Read the body; DRF's own ``data`` fails where a Content-Type is broken."""
         if request.stream is None:
             return []
-        parser: Any = self.get_content_negotiator().select_parser(request, self.get_parsers())
+        parser: Any = self.get_content_negotiator().select_parser(request, request.parsers or ())
         pairs: list[Pair] = parser.parse(request.stream, request.content_type)
         return pairs
 
