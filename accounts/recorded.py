@@ -54,10 +54,7 @@ def insert_recorded(instance: CompiledModel) -> None:
 def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
     """Store these columns of an object. Raises DatabaseError where it is gone."""
     change = _unstored_change()
-    rows = _rows(type(instance))
-    tracked = {field.name for field in rows.tracked_fields}
-    fields = tuple(field for field in own_fields(type(instance)) if _is_in(field, names))
-    is_recorded = bool(tracked & {field.name for field in fields})
+    fields, is_recorded = _named(type(instance), tuple(names))
     if change is None or not (is_recorded or change.is_single):
         instance.save(update_fields=names)
         return
@@ -103,8 +100,14 @@ def _rows(model: type[models.Model]) -> Any:
     return model.history.model  # type: ignore[attr-defined]  # simple-history's
 
 
-def _is_in(field: models.Field[Any, Any], names: Sequence[str]) -> bool:
-    return field.name in names or field.attname in names
+@cache
+def _named(model: type[CompiledModel], names: tuple[str, ...]) -> tuple[Fields, bool]:
+    """Give the fields of these names, and whether the history has one of them."""
+    fields = tuple(
+        field for field in own_fields(model) if field.name in names or field.attname in names
+    )
+    tracked = {field.name for field in _rows(model).tracked_fields}
+    return fields, any(field.name in tracked for field in fields)
 
 
 def _write(
@@ -139,6 +142,7 @@ def _change(rows: Any) -> type[models.Model]:
     return model
 
 
+@cache
 def _fact_fields(rows: Any) -> Fields:
     return tuple(rows._meta.get_field(name) for name in _FACTS)
 
