@@ -99,7 +99,7 @@ def _json_value(tree: Any) -> Any:
 def _json_member(name: str, child: Any) -> Any:
     """Give what stands under a name: None for nothing, a list only for several."""
     if child is None or name == ATTRIBUTES:
-        return child
+        return child or None
     if isinstance(child, str | Mapping):
         return _json_value(child)
     several = [_json_value(each) for each in child]

@@ -171,6 +171,10 @@ def test_an_attribute_is_a_string_even_when_it_is_empty() -> None:
     assert json_of({ATTRIBUTES: {"A": ""}}) == '{"@attributes":{"A":""}}'
 
 
+def test_attributes_that_are_none_are_absent_in_json() -> None:
+    assert json_of({ATTRIBUTES: {}, "A": "a"}) == '{"A":"a"}'
+
+
 def test_what_would_end_a_script_is_escaped_in_json() -> None:
     assert json_of({"Value": "</b>&\u2028\u2029é"}) == (
         '{"Value":"\\u003c/b\\u003e\\u0026\\u2028\\u2029é"}'

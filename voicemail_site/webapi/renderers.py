@@ -28,9 +28,8 @@ _CALLBACK = re.compile(r"[A-Za-z0-9._\[\]]{1,128}")
 # Where records belong: XML can't carry it in a text, and JSON only escaped.
 _PLACE = "\0"
 
-# As tuples: to join types by ``|`` takes longer than to look at one.
+# A tuple: to join types by ``|`` takes longer than to look at one.
 _LISTS = (list, tuple)
-_SEVERAL = (*_LISTS, Records)
 
 
 def is_legal_callback(text: str) -> bool:
@@ -93,11 +92,12 @@ class _JSONWriter(_Writer):
         for name, child in tree.items():
             if isinstance(child, str):
                 parts.append(f'{before}"{name}":{_json_leaf(child)}')
-            elif child is None or (isinstance(child, _SEVERAL) and not len(child)):
-                continue
-            else:
+            # Only an element may be empty: no list, no records and no attributes are absent.
+            elif child or (isinstance(child, Mapping) and name != ATTRIBUTES):
                 parts.append(f'{before}"{name}":')
                 self._write_child(name, child)
+            else:
+                continue
             before = ","
         parts.append("{}" if before == "{" else "}")
 
