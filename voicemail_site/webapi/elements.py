@@ -24,8 +24,6 @@ Tree: TypeAlias = "str | Mapping[str, Tree | Sequence[Tree] | Records]"
 def as_text(value: object) -> str:
     """Write a value as the wire has it (docs/protocol.md, XML document)."""
     match value:
-        case str():
-            return str(value)
         case None:
             return ""
         case bool():

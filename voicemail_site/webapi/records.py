@@ -184,9 +184,9 @@ class Records:
         """Make the one record of an object."""
         return cls(element, [element.texts_of(instance)])
 
-    def __len__(self) -> int:
-        """Tell how many there are of the first ones."""
-        return len(self.rows)
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self.rows)
 
     @property
     def are_several(self) -> bool:

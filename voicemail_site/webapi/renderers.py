@@ -38,7 +38,10 @@ def is_legal_callback(text: str) -> bool:
 
 
 class _Writer:
-    """Write a tree in one pass; where records belong, their place is kept."""
+    """Write a tree in one pass; where records belong, their place is kept.
+
+    Names are those of the protocol's elements and attributes, and need no escaping.
+    """
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -61,7 +64,7 @@ class _XMLWriter(_Writer):
             text = f">{_escaped(tree, XML)}</{name}>" if tree else "/>"
             self.parts.append(f"<{name}{attributes}{text}")
         elif isinstance(tree, Records):
-            if tree.rows:
+            if tree:
                 self._keep_place(tree)
         else:
             if ATTRIBUTES in tree:
