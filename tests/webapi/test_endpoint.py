@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -19,13 +21,14 @@ from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Organization, Session, User
+from accounts.models import Account, Organization, Session, User
 from tests.api import FORM, HEADERS, ApiClient, Reply, read_reply
 from tests.factories import PASSWORD, make_voicemailbox
 from voicemail.models import Voicemailbox
 from voicemail.services import delete_voicemailbox
 from voicemail_site.logs import JSONFormatter
 from voicemail_site.requests import Request
+from voicemail_site.webapi.views import WebApiView
 
 JSON = "application/json"
 MULTIPART = "multipart/form-data; boundary=limit"
@@ -603,6 +606,27 @@ def test_a_failure_undoes_what_was_done(
 def test_an_answer_that_can_not_be_written_is_a_failure(api: ApiClient) -> None:
     with patch("voicemail_site.webapi.views.document", return_value={"Response": "\0"}):
         numbered(api.call("NoOp"), 500, BROKEN)
+
+
+@pytest.mark.parametrize("action", ["NoOp", "VoicemailboxBrowse", "Nonsense"])
+def test_an_answered_request_leaves_nothing_for_the_garbage_collector(
+    as_alice: ApiClient, account: Account, action: str
+) -> None:
+    views = []
+    own = WebApiView.setup
+
+    def setup(view: WebApiView, *args: Any) -> None:
+        views.append(weakref.ref(view))
+        own(view, *args)
+
+    gc.disable()
+    try:
+        with patch.object(WebApiView, "setup", setup):
+            as_alice.call(action, AccountId=account.pk)
+        (view,) = views
+        assert view() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("output", ["xml", "json"])
