@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from django.utils import timezone
 
+from accounts.at_once import Attempt
 from accounts.authentication import LoginRefusedError, log_in, roles_of
-from accounts.history import NotWrittenError, can_be_single, record_change
+from accounts.history import record_change
 from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
 from accounts.pages import ScopedPages
@@ -25,7 +26,7 @@ from voicemail_site.logs import request_id
 from voicemail_site.statements import Param
 from voicemail_site.webapi.action import Action, EstablishedSession
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, Tree
-from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
+from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
 from voicemail_site.webapi.paging import Collection
 from voicemail_site.webapi.parameters import (
     ActionParameters,
@@ -34,6 +35,7 @@ from voicemail_site.webapi.parameters import (
     PageParameters,
     Text,
 )
+from voicemail_site.webapi.parsers import Value
 from voicemail_site.webapi.records import Records
 from voicemail_site.webapi.registry import register
 
@@ -85,33 +87,21 @@ def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
 class WritingAction(Action):
     """An action whose look-ups, checks and work are one Change, in one transaction.
 
-    Where one statement can write all of it, that is tried first: nothing is locked for it, and it
-    writes only what is still as it was read. Nothing else of that trial counts, so an error of any
-    kind is found again, and told, by the transaction. What ``run`` does after its write must not
-    fail: in a trial it is kept.
+    It may be able to do all of that ``at_once``, if no parameter has an error.
     """
 
-    is_trial = False
+    @classmethod
+    def attempt(cls, parameters: Mapping[str, Value]) -> Attempt | None:
+        checked = cls.Parameters.read(parameters)
+        return None if checked.errors else cls.at_once(checked.values)
+
+    @classmethod
+    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:
+        """Give what one statement can write, if these values can break no rule."""
+        raise NotImplementedError
 
     def transaction(self, caller: User) -> AbstractContextManager[None]:
-        return record_change(
-            by=caller,
-            channel=Channel.API,
-            request_id=request_id.get(),
-            is_single=self.is_trial,
-        )
-
-    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
-        """Tell whether one statement writes all that there is to write."""
-        return False
-
-    def perform(self, caller: User, parameters: Mapping[str, Any]) -> Tree:
-        self.is_trial = can_be_single() and self.is_single_statement(parameters)
-        if self.is_trial:
-            with suppress(RefusedRequest, ActionError, NotWrittenError):
-                return super().perform(caller, parameters)
-            self.is_trial = False
-        return super().perform(caller, parameters)
+        return record_change(by=caller, channel=Channel.API, request_id=request_id.get())
 
 
 def _contact() -> Group:

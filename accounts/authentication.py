@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, IntegrityError
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
@@ -30,7 +31,7 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
 
 # What a request needs to know of its user.
 _OF_USER = ("id", "auth_username", "role", "account_id", "is_active")
-_LIVE_SESSION = Statement(
+LIVE_SESSION = Statement(
     lambda: Session.unscoped.found_by(
         digest=Param.of(Session, "digest"),
         now=Param.of(Session, "expires", "now"),
@@ -118,15 +119,26 @@ class SessionIdAuthentication(BaseAuthentication):
         if not isinstance(session_id, str) or not _SESSION_ID.fullmatch(session_id):
             return None
         now = timezone.now()
-        user = _find_user_of_session(
-            view.first_reference(),
-            digest=digest_of(session_id),
-            now=now,
-            idle_since=now - settings.API_SESSION_IDLE,
-        )
+        key = {"digest": digest_of(session_id), "idle_since": now - settings.API_SESSION_IDLE}
+        user = _find_user(view, now=now, **key)
         if user is None:
             return None
         return user, EstablishedSession(session_id, user.pk, roles_of(user))
+
+
+def _find_user(view: Any, *, now: datetime, **key: Any) -> User | None:
+    """Find who a session belongs to; what the request can write at once is written."""
+    attempt = view.attempt() if Following.is_possible() else None
+    if attempt is not None:
+        # What others wrote meanwhile is told by the second way.
+        with suppress(IntegrityError):
+            found = attempt.carry_out(now=now, **key)
+            if found is None:
+                return None
+            row, rows = found
+            view.written = attempt.tell(rows) if rows else None
+            return _user_of(row, now)
+    return _find_user_of_session(view.first_reference(), now=now, **key)
 
 
 def _find_user_of_session(
@@ -137,8 +149,12 @@ def _find_user_of_session(
     The session's use is noted.
     """
     reference, value = referred or (None, None)
-    if not isinstance(reference, ScopedReference) or not Following.is_possible():
-        for row in _LIVE_SESSION.fetch(now=now, **key):
+    if (
+        not isinstance(reference, ScopedReference)
+        or reference.is_held
+        or not Following.is_possible()
+    ):
+        for row in LIVE_SESSION.fetch(now=now, **key):
             return _user_of(row, now)
         return None
     about = {reference.argument: value}
@@ -157,4 +173,4 @@ def _user_of(row: Sequence[Any], now: datetime) -> User:
 
 @cache
 def _session_and(statement: ScopedStatement) -> Following:
-    return statement.after(_LIVE_SESSION, User._meta.get_field("account"))
+    return statement.after(LIVE_SESSION, User._meta.get_field("account"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,8 +26,6 @@ class OpenChange:
 
     facts: dict[str, Any]
     pk: int | None = None
-    # Whether it is one statement by itself, without a transaction around it.
-    is_single: bool = False
 
     @property
     def user_id(self) -> int | None:
@@ -61,35 +59,19 @@ class ChangeRequiredError(RuntimeError):
         super().__init__("Every write belongs into a record_change block.")
 
 
-class NotWrittenError(Exception):
-    """Raised where a single statement found other than what had been read, and wrote nothing."""
-
-
-def can_be_single() -> bool:
-    """Tell whether one statement can write an object, its history row and its Change.
-
-    It is for code that runs in no transaction, which a statement that fails would break.
-    """
-    return connection.vendor == "postgresql"
-
-
 @contextmanager
-def record_change(  # noqa: PLR0913  # They are what a Change tells.
+def record_change(
     *,
     by: User | None,
     channel: str,
     account: Account | None = None,
     actor: str = "",
     request_id: str = "",
-    is_single: bool = False,
 ) -> Iterator[None]:
     """Run one transaction whose history rows all name this author.
 
     The Change is stored with the first history row, so an edit that changes nothing leaves none.
     ``actor`` names who acted where no user of ours did, such as an operator at a shell.
-    ``is_single`` is for what writes at most one object, on PostgreSQL (``can_be_single``): the
-    statement that does it is the transaction, which saves three rounds to the database, and raises
-    NotWrittenError where others were there first. What fails after it can't undo it.
     """
     facts = {
         "user": by,
@@ -99,8 +81,8 @@ def record_change(  # noqa: PLR0913  # They are what a Change tells.
         "request_id": request_id,
         "created": timezone.now(),
     }
-    with nullcontext() if is_single else transaction.atomic():
-        token = _open_change.set(OpenChange(facts, is_single=is_single))
+    with transaction.atomic():
+        token = _open_change.set(OpenChange(facts))
         try:
             yield
         finally:
@@ -122,7 +104,7 @@ def current_change(account_id: int | None) -> Change:
     """
     from accounts.models import Change
 
-    opened = _require_several()
+    opened = open_change()
     # A savepoint that was rolled back has taken the stored Change with it.
     change = Change.unscoped.filter(pk=opened.pk).first() if opened.pk else None
     if change is None:
@@ -211,10 +193,10 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
 
     def pre_save(self, raw: bool, update_fields: Collection[str] | None, **kwargs: Any) -> None:
         if not raw and self._is_recorded(update_fields):
-            _require_several()
+            open_change()
 
     def pre_delete(self, **kwargs: Any) -> None:
-        _require_several()
+        open_change()
 
     def post_save(self, instance: models.Model, created: bool, **kwargs: Any) -> None:
         """Record a save, except one that writes only columns the history leaves out."""
@@ -235,17 +217,6 @@ class History(HistoricalRecords):  # type: ignore[misc]  # The library has no ty
 
     def _is_recorded(self, written: Collection[str] | None) -> bool:
         return written is None or not set(written) <= set(self.excluded_fields)
-
-
-def _require_several() -> OpenChange:
-    """Give the open Change if several statements may belong to it.
-
-    Raises ChangeRequiredError where none is open.
-    """
-    change = open_change()
-    if change.is_single:
-        raise RuntimeError("A single Change is stored by the statement that writes.")
-    return change
 
 
 def record_event(instance: Any, what: str) -> None:

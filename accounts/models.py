@@ -88,7 +88,7 @@ class TimestampedModel(CompiledModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         if self._state.adding:
-            self._complete()
+            self.complete()
         super().save(*args, **kwargs)
         self._remember(kwargs.get("update_fields"))
 
@@ -156,11 +156,11 @@ class TimestampedModel(CompiledModel):
 
     def save_new(self) -> None:
         """Store a new object; the database's own errors tell what is taken."""
-        self._complete()
+        self.complete()
         insert_recorded(self)
         self._remember(None)
 
-    def _complete(self) -> None:
+    def complete(self) -> None:
         """Give a new object what each one has."""
         if self.created is None:
             self.created = self.modified = timezone.now()

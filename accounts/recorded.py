@@ -3,23 +3,19 @@
 On PostgreSQL that is one statement, where Django and the library would take three, and as many
 signals and objects; the history row is made of what the database returns of the object's own. It
 is for the first write of a Change, which most have alone; any other goes the library's way.
-
-Where the Change is a single one, the statement is its transaction. Nothing was locked for it, so
-it writes only what is still as it was read. Each function raises NotWrittenError where somebody
-else was there in between; nothing has been written then.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, connection, models
-from django.db.models import Func
+from django.db import DatabaseError, connection, models
 from django.utils import timezone
 
-from accounts.history import NotWrittenError, OpenChange, open_change
+from accounts.history import OpenChange, open_change
 from voicemail_site.statements import PreparedSQL
 from voicemail_site.writes import (
     CompiledModel,
@@ -33,8 +29,6 @@ from voicemail_site.writes import (
     update_sql,
 )
 
-# PostgreSQL's own number of a row's version.
-_VERSION = models.CharField()
 _FACTS = ("history_date", "history_type", "history_change_reason", "history_user_id")
 
 
@@ -46,8 +40,7 @@ def insert_recorded(instance: CompiledModel) -> None:
         return
     fields = own_fields(type(instance))
     row = [(field, field.pre_save(instance, True)) for field in fields]
-    text = _insertion(type(instance), is_single=change.is_single)
-    instance.pk = _write(text, instance, row, change, "+")
+    instance.pk = _write(_insertion(type(instance)), instance, row, change, "+")
     instance._state.adding, instance._state.db = False, connection.alias
 
 
@@ -55,38 +48,23 @@ def update_recorded(instance: CompiledModel, names: Sequence[str]) -> None:
     """Store these columns of an object. Raises DatabaseError where it is gone."""
     change = _unstored_change()
     fields, is_recorded = _named(type(instance), tuple(names))
-    if change is None or not (is_recorded or change.is_single):
+    if change is None or not is_recorded:
         instance.save(update_fields=names)
         return
     row = [(field, field.pre_save(instance, False)) for field in fields]
     row.append((instance._meta.pk, instance.pk))
-    if change.is_single:
-        row.append((_VERSION, instance.version))  # type: ignore[attr-defined]  # from with_version
-    text = _update(type(instance), fields, is_single=change.is_single)
-    if not _write(text, instance, row, change, "~"):
+    if not _write(_update(type(instance), fields), instance, row, change, "~"):
         raise DatabaseError(f"{type(instance).__name__} {instance.pk} is gone.")
 
 
 def delete_recorded(instance: CompiledModel) -> None:
-    """Delete an object with the rows that go with it.
-
-    It is no error if it is gone, except in a single Change.
-    """
+    """Delete an object with the rows that go with it; it is no error if it is gone."""
     change = _unstored_change()
     if change is None:
         instance.delete_simply()
         return
     text, number = _deletion(type(instance))
     _write(text, instance, [(instance._meta.pk, instance.pk)] * number, change, "-")
-
-
-def with_version(rows: models.QuerySet[Any, Any]) -> models.QuerySet[Any, Any]:
-    """Have objects tell which version of their row they are, for an update in a single Change."""
-    table = rows.model._meta.db_table
-    versions: models.QuerySet[Any, Any] = rows.annotate(
-        version=Func(template=f"{table}.xmin", output_field=_VERSION)
-    )
-    return versions
 
 
 def _unstored_change() -> OpenChange | None:
@@ -122,16 +100,8 @@ def _write(
     facts = dict(zip(_FACTS, (timezone.now(), kind, reason, change.user_id), strict=True))
     of_history = [(field, facts[field.attname]) for field in _fact_fields(rows)]
     arguments = prepared(connection.alias, [*row, *of_change, *of_history])
-    try:
-        found = run(connection.alias, text, arguments, is_answered=True)
-    except IntegrityError as exc:
-        # What the statement could not see yet when it began: a row that was added meanwhile.
-        if change.is_single:
-            raise NotWrittenError from exc
-        raise
+    found = run(connection.alias, text, arguments, is_answered=True)
     if found is None:
-        if change.is_single:
-            raise NotWrittenError
         return None
     change.pk, pk = found
     return int(pk)
@@ -148,44 +118,71 @@ def _fact_fields(rows: Any) -> Fields:
 
 
 @cache
-def _insertion(model: type[CompiledModel], *, is_single: bool) -> PreparedSQL:
+def _insertion(model: type[CompiledModel]) -> PreparedSQL:
     fields = own_fields(model)
-    unless_taken = " ON CONFLICT DO NOTHING" if is_single else ""
-    return _recorded(model, f"{insert_sql(model, fields)}{unless_taken}", len(fields))
+    return _recorded(model, insert_sql(model, fields), len(fields))
 
 
 @cache
-def _update(model: type[CompiledModel], fields: Fields, *, is_single: bool) -> PreparedSQL:
-    if not is_single:
-        return _recorded(model, update_sql(model, fields), len(fields) + 1)
-    return _recorded(model, f"{update_sql(model, fields)} AND xmin = %s", len(fields) + 2)
+def _update(model: type[CompiledModel], fields: Fields) -> PreparedSQL:
+    return _recorded(model, update_sql(model, fields), len(fields) + 1)
 
 
 @cache
 def _deletion(model: type[CompiledModel]) -> tuple[PreparedSQL, int]:
     *others, own = delete_parts(model)
-    parts = "".join(f"gone_{number} AS ({sql}), " for number, sql in enumerate(others))
-    return _recorded(model, own, len(others) + 1, parts), len(others) + 1
+    return _recorded(model, own, len(others) + 1, gone(others)), len(others) + 1
 
 
 def _recorded(
-    model: type[models.Model], write: str, arguments: int, before: str = ""
+    model: type[models.Model], write: str, arguments: int, before: Sequence[str] = ()
 ) -> PreparedSQL:
     """Put a write, its Change and its history row into one statement."""
+    parts = ", ".join([*before, *recording(model, write)])
+    text = f"WITH {parts} SELECT change_id, id FROM recorded"  # noqa: S608  # Names of ours.
+    return PreparedSQL(text, arguments + len(recorded_fields(model)))
+
+
+def gone(others: Sequence[str]) -> list[str]:
+    """Give the parts of a WITH that delete what goes with an object."""
+    return [f"gone_{number} AS ({sql})" for number, sql in enumerate(others)]
+
+
+@cache
+def recorded_fields(model: type[models.Model]) -> Fields:
+    """Give what a Change and a history row tell beside the object; arguments come in this order."""
+    rows = _rows(model)
+    return (*own_fields(_change(rows)), *_fact_fields(rows))
+
+
+def recording(
+    model: type[models.Model],
+    write: str,
+    *,
+    name: str = "written",
+    source: str = "written",
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> list[str]:
+    """Give the parts of a WITH: the write by its name, then ``stored`` and ``recorded``.
+
+    What is ``given`` for a column of the Change, or of the history, is found in the source.
+    """
     rows = _rows(model)
     tracked = tuple(rows.tracked_fields)
-    of_change = own_fields(_change(rows))
     facts = _fact_fields(rows)
     has_account = any(field.name == "account" for field in tracked)
     account = () if has_account else (rows._meta.get_field("account"),)
-    copied = ", ".join(f'written."{field.column}"' for field in tracked)
     into = columns((*tracked, *account, rows.change.field, *facts))
-    values = f"{copied}{', written.id' if account else ''}, stored.id{', %s' * len(facts)}"
-    parts = [
-        f"WITH {before}written AS ({write} RETURNING {columns(tracked)}),",
-        # Without a row that was written there is no Change.
-        f"stored AS ({insert_sql(_change(rows), of_change, source='written')} RETURNING id)",
-        f"INSERT INTO {rows._meta.db_table} ({into})",
-        f"SELECT {values} FROM written, stored RETURNING change_id, id",  # noqa: S608  # Names of ours.
+    values = [f'{name}."{field.column}"' for field in tracked]
+    values += [f"{name}.id"] if account else []
+    values += ["stored.id", *(given.get(field.attname, "%s") for field in facts)]
+    change = _change(rows)
+    # Without a row that was written there is no Change.
+    store = insert_sql(change, own_fields(change), source=source, given=given)
+    chosen = f"SELECT {', '.join(values)} FROM {source}, stored"  # noqa: S608  # Names of ours.
+    record = f"INSERT INTO {rows._meta.db_table} ({into}) {chosen} RETURNING change_id, id"
+    return [
+        f"{name} AS ({write} RETURNING {columns(tracked)})",
+        f"stored AS ({store} RETURNING id)",
+        f"recorded AS ({record})",
     ]
-    return PreparedSQL(" ".join(parts), arguments + len(of_change) + len(facts))

@@ -12,11 +12,13 @@ from voicemail_site.webapi.parameters import Reference
 class ScopedReference(Reference):
     """A reference that one statement looks up, among what the caller administers.
 
-    ``argument`` names the Param of the statement that takes the parameter's value.
+    ``argument`` names the Param of the statement that takes the parameter's value. What ``is_held``
+    until the end of a transaction can't be found before.
     """
 
     statement: ClassVar[ScopedStatement]
     argument: ClassVar[str] = "id"
+    is_held: ClassVar[bool] = False
 
     def find(self, caller: User, value: Any) -> Any | None:
         return self.statement.first(caller, **{self.argument: value})

@@ -75,6 +75,10 @@ class _Kind:
 
 
 _ADMIN = _Kind(is_active=True, is_system_admin=False, is_account_admin=True)
+_STAFF = _Kind(is_active=True, is_system_admin=True, is_account_admin=False)
+
+# The Param of an admin's account in a scoped statement.
+ACCOUNT_OF_CALLER = _Kind.account_id.name
 
 # The attribute of a caller with the rows that were fetched ahead.
 _AHEAD = "_ahead"
@@ -128,11 +132,19 @@ class ScopedStatement:
 
         ``field`` of the first one has the admin's account. ``keep`` takes what is found.
         """
-        return Following(first, self._of_kind(_ADMIN), takes=(_Kind.account_id.name, field))
+        return Following(first, self.of_admins(), takes=(ACCOUNT_OF_CALLER, field))
+
+    def of_admins(self) -> Statement:
+        """Give what finds rows of an admin's, whose account it takes as ACCOUNT_OF_CALLER."""
+        return self._of_kind(_ADMIN)
+
+    def of_staff(self) -> Statement:
+        """Give what finds rows for staff, who see all."""
+        return self._of_kind(_STAFF)
 
     def keep(self, caller: User, rows: Sequence[Any], **values: Any) -> None:
         """Keep what was found behind a caller; if it was no account's admin, it is never used."""
-        vars(caller)[_AHEAD] = Ahead(self._of_kind(_ADMIN), values, rows)
+        vars(caller)[_AHEAD] = Ahead(self.of_admins(), values, rows)
 
     def _for(self, caller: User) -> Statement:
         return self._of_kind(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -16,11 +17,10 @@ from accounts.actions import (
     WritingAction,
     asked_for,
 )
-from accounts.history import open_change
+from accounts.at_once import Attempt, Deletion, Insertion, Update
 from accounts.integrity import violated_constraint
 from accounts.models import Account, Organization, Role, User
 from accounts.pages import ScopedPages
-from accounts.recorded import with_version
 from accounts.references import ScopedReference
 from accounts.scoping import ScopedStatement
 from accounts.validators import DOMAIN_MAX_LENGTH
@@ -32,8 +32,14 @@ from voicemail.models import (
     Timezone,
     Voicemailbox,
     errors_of_their_own,
+    fits_any_box,
 )
-from voicemail.services import add_voicemailbox, delete_voicemailbox, edit_voicemailbox
+from voicemail.services import (
+    add_voicemailbox,
+    complete_voicemailbox,
+    delete_voicemailbox,
+    edit_voicemailbox,
+)
 from voicemail.tally import total_of
 from voicemail.validators import MAILBOX_MAX
 from voicemail_site.statements import Param
@@ -156,15 +162,19 @@ _RECORD = ScopedStatement(
 )
 
 
-def _whole(caller: User) -> QuerySet[Any]:
-    """Give a box with what its record tells of its organization."""
+_RECORDS = ScopedStatement(
+    lambda caller: Voicemailbox.objects.visible_to(caller).values_list(
+        *wire_columns(VoicemailboxElement)
+    )
+)
+
+
+def _locked(caller: User) -> QuerySet[Any]:
+    """Give a box, held until the end, with what its record tells of its organization."""
     own = [field.name for field in Voicemailbox._meta.concrete_fields]
     boxes = Voicemailbox.objects.visible_to(caller).filter(pk=_ID)
-    return boxes.select_related("organization").only(*own, "organization__domain")
-
-
-_LOCKED = ScopedStatement(lambda caller: _whole(caller).select_for_update(of=("self",)))
-_VERSIONED = ScopedStatement(lambda caller: with_version(_whole(caller)))
+    whole = boxes.select_related("organization").only(*own, "organization__domain")
+    return whole.select_for_update(of=("self",))
 
 
 class VoicemailboxIdentifier(ScopedReference, Identifier):
@@ -176,19 +186,12 @@ class VoicemailboxIdentifier(ScopedReference, Identifier):
 
 
 class ChangedVoicemailboxIdentifier(ScopedReference, Identifier):
-    """A voicemail box that will be changed.
+    """A voicemail box that will be changed."""
 
-    It is held until the end of the transaction; a single statement looks at its version instead.
-    """
-
-    # What is found with the session, where nothing can be held yet.
-    statement = _VERSIONED
+    statement = ScopedStatement(_locked)
+    is_held = True
     target = "voicemailbox"
     missing = Code.VOICEMAILBOX_UNRECOGNIZED
-
-    def find(self, caller: User, value: Any) -> Voicemailbox | None:
-        statement = _VERSIONED if open_change().is_single else _LOCKED
-        return statement.first(caller, id=value)
 
 
 _KEY_OF_ACCOUNT = ScopedStatement(
@@ -243,6 +246,39 @@ def _settable(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name in SETTABLE}
 
 
+def _told(rows: Sequence[Any]) -> Tree:
+    return {"Voicemailbox": Records(VoicemailboxElement, rows)}
+
+
+# What is written at once (accounts.at_once).
+
+_KEY = ScopedStatement(
+    lambda caller: Voicemailbox.objects.visible_to(caller).filter(pk=_ID).values_list("id")
+)
+_ADDITION = Insertion(
+    Voicemailbox,
+    found=ScopedStatement(
+        lambda caller: (
+            Organization.objects.visible_to(caller)
+            .filter(pk=Param.of(Organization, "id"), domain=Param.of(Organization, "domain"))
+            .values_list("account_id", "id")
+        )
+    ),
+    copied={"account_id": "account_id", "organization_id": "id"},
+    told=_RECORDS,
+)
+_DELETION = Deletion(
+    Voicemailbox,
+    found=_KEY,
+    told=ScopedStatement(lambda caller: Voicemailbox.objects.visible_to(caller).values_list("id")),
+)
+
+
+@cache
+def _edit(names: tuple[str, ...]) -> Update:
+    return Update(Voicemailbox, names, found=_KEY, told=_RECORDS)
+
+
 def _report(
     parameters: type[ActionParameters], errors: dict[str, ValidationError], failed: frozenset[str]
 ) -> list[RequestError]:
@@ -276,8 +312,14 @@ class VoicemailboxAdd(WritingAction):
         pager = _text("pager", invalid=Code.EMAIL_INVALID, required=False)
         mwi = _text("mwi", invalid=Code.ADDRESS_INVALID, required=False)
 
-    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
-        return True
+    @classmethod
+    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:
+        box = Voicemailbox(**_settable(values))
+        if box.notification_errors():
+            return None
+        complete_voicemailbox(box)
+        place = {"id": values["organization_id"], "domain": values["domain"]}
+        return Attempt(_ADDITION, _ADDITION.values_of(box) | place, _told)
 
     def check(
         self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
@@ -286,8 +328,7 @@ class VoicemailboxAdd(WritingAction):
         self.voicemailbox = Voicemailbox(organization=organization, **_settable(values))
         errors = self.voicemailbox.notification_errors()
         if organization is not None:
-            if not self.is_trial:
-                errors |= self.voicemailbox.taken_errors(exclude=failed)
+            errors |= self.voicemailbox.taken_errors(exclude=failed)
             if "domain" in values and values["domain"].lower() != organization.domain:
                 yield RequestError("Domain", Code.DOMAIN_UNRECOGNIZED)
         yield from _report(self.Parameters, errors, failed)
@@ -366,8 +407,13 @@ class VoicemailboxEdit(WritingAction):
 
         empty_is_absent = False
 
-    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
-        return not settings.SPOOL_ORDERS or "Mailbox" not in parameters
+    @classmethod
+    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:
+        sent = _settable(values)
+        if not sent or not fits_any_box(sent):
+            return None
+        key = {"id": values["voicemailbox_id"]}
+        return Attempt(_edit(tuple(sent)), Update.values_of(sent) | key, _told)
 
     def check(
         self, caller: User, values: Mapping[str, Any], failed: frozenset[str]
@@ -401,8 +447,11 @@ class VoicemailboxDelete(WritingAction):
     class Parameters(ActionParameters):
         voicemailbox_id = ChangedVoicemailboxIdentifier(help_text="A unique Voicemailbox.")
 
-    def is_single_statement(self, parameters: Mapping[str, Any]) -> bool:
-        return not settings.SPOOL_ORDERS
+    @classmethod
+    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:
+        if settings.SPOOL_ORDERS:
+            return None
+        return Attempt(_DELETION, {"id": values["voicemailbox_id"]}, lambda _: "")
 
     def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
         delete_voicemailbox(values["voicemailbox"])

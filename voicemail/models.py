@@ -414,6 +414,17 @@ def errors_of_their_own(
     }
 
 
+def fits_any_box(values: Mapping[str, Any]) -> bool:
+    """Tell whether a box may get these values, right by themselves, whatever else it has."""
+    if "mailbox" in values or ("password" in values and settings.PIN_STRICT):
+        return False
+    return all(
+        values.get(chosen) == "no" or values.get(address)
+        for address, chosen in _FOLLOWS_FROM.items()
+        if address in values or chosen in values
+    )
+
+
 def _others_holding(**key: Any) -> Exists:
     others = Voicemailbox.unscoped.exclude(pk=Param.of(Voicemailbox, "id"))
     return Exists(others.alias(folded=Lower("username")).filter(organization=OuterRef("pk"), **key))

@@ -58,11 +58,17 @@ def add_voicemailbox(voicemailbox: Voicemailbox) -> Voicemailbox:
     ValidationError where the number or the address was taken meanwhile.
     """
     voicemailbox.account_id = voicemailbox.organization.account_id
-    if not voicemailbox.password:
-        voicemailbox.password = generate_pin(voicemailbox.mailbox)
+    complete_voicemailbox(voicemailbox)
     with reporting_taken(Voicemailbox):
         voicemailbox.save_new()
     return voicemailbox
+
+
+def complete_voicemailbox(voicemailbox: Voicemailbox) -> None:
+    """Give a new box what is made for it: its PIN, unless it has one, and its times."""
+    if not voicemailbox.password:
+        voicemailbox.password = generate_pin(voicemailbox.mailbox)
+    voicemailbox.complete()
 
 
 def edit_voicemailbox(voicemailbox: Voicemailbox) -> bool:

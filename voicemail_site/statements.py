@@ -8,6 +8,7 @@ that differs from call to call.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
@@ -104,6 +105,9 @@ class PreparedSQL:
 class _Compiling:
     """A query that is compiled at its first use, for each engine by itself."""
 
+    # Whether it may be run once more where nobody knows whether it was.
+    is_repeatable = True
+
     def __init__(self) -> None:
         self._compiled: dict[str, _Compiled] = {}
 
@@ -116,13 +120,19 @@ class _Compiling:
         # The proxy for it, ``connection``, would look it up each time.
         database: Any = connections[DEFAULT_DB_ALIAS]
         database.health_check_done = True
+        if not self.is_repeatable:
+            _close_if_cut(database)
         try:
             return self._fetch(database, values)
-        except (NotSupportedError, OperationalError, InterfaceError) as error:
-            if database.in_atomic_block or not _is_over(database, error):
+        except NotSupportedError:
+            # Plans are outdated; nothing was done.
+            if database.in_atomic_block:
                 raise
-            database.close()
-            return self._fetch(database, values)
+        except (OperationalError, InterfaceError):
+            if database.in_atomic_block or not self.is_repeatable or database.is_usable():
+                raise
+        database.close()
+        return self._fetch(database, values)
 
     def _fetch(self, database: Any, values: Mapping[str, Any]) -> Sequence[Any]:
         compiled = self._for_engine(database.vendor)
@@ -180,11 +190,11 @@ class Statement(_Compiling):
             return _Compiled(None, (), list)
         sql, params = query.sql, query.params
         if connection.vendor == _POSTGRESQL:
-            sql, params = _with_constants(sql, params)
+            sql, params = with_constants(sql, params)
         text = PreparedSQL(sql, len(params), is_planned_anew=self._is_planned_anew)
         return _Compiled(text, params, query.convert)
 
-    def query(self) -> _Query | None:
+    def query(self) -> Query | None:
         """Give the SQL for the engine in use, None where no row can ever be found."""
         rows = self._rows()
         compiler = rows.query.get_compiler(connection=connection)
@@ -195,7 +205,7 @@ class Statement(_Compiling):
         if self.is_page:
             sql, params = f"{sql} LIMIT %s OFFSET %s", (*params, LIMIT, OFFSET)
         fields = [getattr(column, "target", None) for column, _, _ in compiler.select]
-        return _Query(sql, params, _conversion(rows, compiler), fields)
+        return Query(sql, params, _conversion(rows, compiler), fields)
 
 
 class Following(_Compiling):
@@ -226,14 +236,15 @@ class Following(_Compiling):
         first, second = self._first.query(), self._second.query()
         if first is None:
             return _Compiled(None, (), list)
-        sql, params = _with_constants(first.sql, first.params)
+        sql, params = with_constants(first.sql, first.params)
         width = len(first.fields)
         convert: Convert = list
-        text = f"WITH first ({_columns(width)}) AS ({sql} LIMIT 1) SELECT * FROM first"  # noqa: S608  # Django's SQL.
+        between, others = self.between(first)
+        text = f"WITH first ({_columns(width)}) AS ({sql} LIMIT 1){between} SELECT * FROM first"  # noqa: S608  # Django's SQL.
+        params = [*params, *others]
         if second is not None:
             name, field = self._takes
-            of_second = {name: f"first.column{first.fields.index(field)}"}
-            sql, others = _with_constants(second.sql, second.params, of_second)
+            sql, others = with_constants(second.sql, second.params, {name: first.column_of(field)})
             text = f"{text} LEFT JOIN LATERAL ({sql}) AS second ON true"
             params, convert = [*params, *others], second.convert
 
@@ -245,8 +256,12 @@ class Following(_Compiling):
 
         return _Compiled(PreparedSQL(text, len(params)), params, paired)
 
+    def between(self, first: Query) -> tuple[str, Sequence[Param]]:
+        """Give further parts for the WITH of the statement, each after a comma."""
+        return "", ()
 
-class _Query(NamedTuple):
+
+class Query(NamedTuple):
     """The SQL of a queryset, what makes of its rows what it gives, and each column's field."""
 
     sql: str
@@ -254,13 +269,23 @@ class _Query(NamedTuple):
     convert: Convert
     fields: Sequence[Any]
 
+    def column_of(self, field: Any) -> str:
+        """Give what a field's value is called behind a first statement."""
+        return f"first.column{self.fields.index(field)}"
 
-def _is_over(database: Any, error: Exception) -> bool:
-    """Tell whether a connection is of no use any more: its plans are outdated, or it is dead."""
-    return isinstance(error, NotSupportedError) or not database.is_usable()
+
+def _close_if_cut(database: Any) -> None:
+    """Close a connection that the server has closed; it is seen here without asking the server."""
+    if database.connection is None or database.in_atomic_block:
+        return
+    waiting = select.poll()
+    waiting.register(database.connection, select.POLLIN)
+    # An idle connection has nothing to be read but its end.
+    if waiting.poll(0):
+        database.close()
 
 
-def _with_constants(
+def with_constants(
     sql: str, params: Sequence[Any], columns: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[str, Sequence[Param]]:
     """Write what is the same in every call into the text, so that it is planned with it.

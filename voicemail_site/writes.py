@@ -5,8 +5,9 @@ An INSERT of twenty columns takes Django longer to put into words than PostgreSQ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from django.db import connections, models, router
@@ -86,9 +87,13 @@ def insert_sql(
     fields: Fields,
     returning: Fields = (),
     source: str = "",
+    given: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Write an INSERT of one row, or of one for each row of a source."""
-    slots = ", ".join(["%s"] * len(fields))
+    """Write an INSERT of one row, or of one for each row of a source.
+
+    What is ``given`` for a column stands in the place of an argument.
+    """
+    slots = ", ".join(given.get(field.attname, "%s") for field in fields)
     values = f"SELECT {slots} FROM {source}" if source else f"VALUES ({slots})"  # noqa: S608  # Names of ours.
     sql = f"INSERT INTO {model._meta.db_table} ({columns(fields)}) {values}"
     return f"{sql} RETURNING {columns(returning)}" if returning else sql
@@ -99,10 +104,10 @@ def _update(model: type[models.Model], fields: Fields) -> PreparedSQL:
     return PreparedSQL(update_sql(model, fields), len(fields) + 1)
 
 
-def update_sql(model: type[models.Model], fields: Fields) -> str:
-    """Write the UPDATE of one row; its id is the last argument."""
+def update_sql(model: type[models.Model], fields: Fields, key: str = "%s") -> str:
+    """Write the UPDATE of one row; its id is the last argument, unless another key is given."""
     changes = ", ".join(f'"{field.column}" = %s' for field in fields)
-    return f"UPDATE {model._meta.db_table} SET {changes} WHERE id = %s"  # noqa: S608  # Names of ours.
+    return f"UPDATE {model._meta.db_table} SET {changes} WHERE id = {key}"  # noqa: S608  # Names of ours.
 
 
 @cache
@@ -110,12 +115,16 @@ def _deletions(model: type[models.Model]) -> list[PreparedSQL]:
     return [PreparedSQL(sql, 1) for sql in delete_parts(model)]
 
 
-def delete_parts(model: type[models.Model]) -> list[str]:
-    """Write a DELETE for each table whose rows go with a row of this one, which is the last."""
+def delete_parts(model: type[models.Model], key: str = "%s") -> list[str]:
+    """Write a DELETE for each table whose rows go with a row of this one, which is the last.
+
+    Each takes the row's id, unless another key is given.
+    """
     tied: list[Any] = [related.field for related in model._meta.related_objects]
     if any(_is_more_than_a_row(field) for field in tied):
         raise TypeError(f"{model.__name__} has more tied to it than rows that go with it.")
-    return [*(_delete_sql(field.model, field.column) for field in tied), _delete_sql(model, "id")]
+    others = [_delete_sql(field.model, field.column, key) for field in tied]
+    return [*others, _delete_sql(model, "id", key)]
 
 
 def _is_more_than_a_row(field: Any) -> bool:
@@ -124,8 +133,8 @@ def _is_more_than_a_row(field: Any) -> bool:
     )
 
 
-def _delete_sql(model: type[models.Model], column: str) -> str:
-    return f'DELETE FROM {model._meta.db_table} WHERE "{column}" = %s'  # noqa: S608  # Names of ours.
+def _delete_sql(model: type[models.Model], column: str, key: str) -> str:
+    return f'DELETE FROM {model._meta.db_table} WHERE "{column}" = {key}'  # noqa: S608  # Names of ours.
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
@@ -248,7 +249,7 @@ def lose_connection() -> None:
     other = connect(**connection.get_connection_params() | {"cursor_factory": None})
     try:
         other.autocommit = True
-        other.cursor().execute("SELECT pg_terminate_backend(%s)", [pid])
+        other.cursor().execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
     finally:
         other.close()
 
@@ -263,6 +264,40 @@ def test_a_lost_connection_is_opened_again(settings: Any, is_prepared: bool) -> 
     lose_connection()
 
     assert list(BY_DOMAIN.fetch(domain="acme.example.com")) == [organization]
+
+
+class Unrepeatable(Statement):
+    """What may have been done where nobody knows."""
+
+    is_repeatable = False
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_committed")
+def test_a_lost_connection_is_seen_before_what_can_not_be_repeated() -> None:
+    organization = make_organization(make_account(), domain="acme.example.com")
+    once = Unrepeatable(lambda: Organization.unscoped.all())
+    assert list(once.fetch()) == [organization]
+    lose_connection()
+
+    assert list(once.fetch()) == [organization]
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("_committed")
+@pytest.mark.parametrize(("kind", "times"), [(Statement, 2), (Unrepeatable, 1)])
+def test_what_can_not_be_repeated_is_run_once(kind: type[Statement], times: int) -> None:
+    def lose_it(*_: Any) -> None:
+        connection.close()
+        raise OperationalError
+
+    statement = kind(lambda: Organization.unscoped.all())
+    with (
+        patch.object(statement, "_fetch", side_effect=lose_it) as fetch,
+        pytest.raises(OperationalError),
+    ):
+        statement.fetch()
+    assert fetch.call_count == times
 
 
 @ON_POSTGRESQL

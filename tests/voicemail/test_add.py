@@ -8,6 +8,7 @@ from unittest.mock import patch
 import pytest
 from django.db import connection
 
+from accounts.actions import WritingAction
 from accounts.models import Change, Organization
 from tests.api import ApiClient
 from tests.factories import make_organization, make_voicemailbox
@@ -392,7 +393,10 @@ def test_an_organization_that_was_deleted_meanwhile_is_an_error_of_the_action(
             cursor.execute("DELETE FROM accounts_organization WHERE id = %s", [organization.pk])
         return add_voicemailbox(voicemailbox)
 
-    with patch("voicemail.actions.add_voicemailbox", delete_first):
+    with (
+        patch.object(WritingAction, "attempt", lambda _: None),
+        patch("voicemail.actions.add_voicemailbox", delete_first),
+    ):
         reply = as_alice.call("VoicemailboxAdd", **request_for(organization))
     assert reply.errors == [("OrganizationAuthorization.Required",)]
     assert reply.messages == ["Permission to perform the requested action has not been granted."]

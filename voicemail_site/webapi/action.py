@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.errors import ActionError, RefusedRequest, RequestError
 from voicemail_site.webapi.parameters import ActionParameters
+from voicemail_site.webapi.parsers import Value
 
 
 class Caller(Protocol):
@@ -29,6 +30,17 @@ class EstablishedSession:
     session_id: str
     user_id: int
     roles: tuple[str, ...]
+
+
+class Attempt(Protocol):
+    """A write that is tried together with the look-up of the session."""
+
+    def carry_out(self, **session: Any) -> tuple[Any, Sequence[Any]] | None:
+        """Give the session's row, and rows of what was written."""
+
+    @property
+    def tell(self) -> Callable[[Sequence[Any]], Tree]:
+        """Give what makes of these rows what stands in the Result."""
 
 
 class Action:
@@ -49,6 +61,14 @@ class Action:
     def name(cls) -> str:
         """Give the action's name on the wire."""
         return cls.__name__
+
+    @classmethod
+    def attempt(cls, parameters: Mapping[str, Value]) -> Attempt | None:  # noqa: ARG003  # for those that write
+        """Give what can be tried before the caller is known, if the parameters allow it.
+
+        Where it is carried out, nothing else of the action is run.
+        """
+        return None
 
     def transaction(self, caller: Any) -> AbstractContextManager[None]:
         """Enclose the look-ups, their checks and the work; an action that writes opens one."""

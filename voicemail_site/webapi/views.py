@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from voicemail_site.logs import request_id
-from voicemail_site.webapi.action import Action
+from voicemail_site.webapi.action import Action, Attempt
 from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.envelope import Answer, document
 from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
@@ -73,6 +73,7 @@ class WebApiView(APIView):
         self.started = time.perf_counter()
         self.parameters: dict[str, Value] = {}
         self.unreadable: Malformed | None = None
+        self.written: Tree | None = None
 
     @property
     def default_response_headers(self) -> dict[str, str]:
@@ -165,9 +166,22 @@ class WebApiView(APIView):
         answer.applies_defaults = True
         if required is not None and not caller.has_role(required):
             raise ActionError(Code.ACCOUNT_AUTHORIZATION)
+        if self.written is not None:
+            answer.result = self.written
+            return
         action = answer.action(request, answer.session)
         answer.result = action.perform(caller, self.parameters)
         answer.session = action.session
+
+    def attempt(self) -> Attempt | None:
+        """Give what may be written together with the look-up of the session.
+
+        Whoever carries it out leaves what it tells in ``written``.
+        """
+        action = self._named_action()
+        if action is None or self.unreadable is not None:
+            return None
+        return action.attempt(self.parameters)
 
     def first_reference(self) -> tuple[Reference, Any] | None:
         """Give what the action will look up first, and its value, if it is well formed."""
