@@ -35,10 +35,6 @@ _LINK = re.compile(r"((?:/|%2F)password(?:/|%2F))[^\s?'\"<>]+", re.IGNORECASE)
 # The web server quotes a request that it can't read, with its query and headers.
 _UNREADABLE = re.compile(r"(Invalid request from ip=\S+?|Bad request \w+):?\s.*", re.DOTALL)
 
-# What each of these needs; few texts have any of it, and they are many.
-_DOUBTFUL = re.compile(r"[?%]|password|request", re.IGNORECASE)
-
-_ENCODER = json.JSONEncoder()
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -52,9 +48,14 @@ _NO_EXTRAS = frozenset(vars(logging.makeLogRecord({}))) | {
 }
 
 
+def _is_doubtful(text: str) -> bool:
+    """Tell whether a text has what each of these needs; few lines have any of it."""
+    return "?" in text or "%" in text or "d request" in text or "password" in text.lower()
+
+
 def masked(text: str) -> str:
     """Take query strings, password links and the quotes of unreadable requests out of a text."""
-    if not _DOUBTFUL.search(text):
+    if not _is_doubtful(text):
         return text
     return _LINK.sub(r"\1***", _QUERY.sub("?...", _UNREADABLE.sub(r"\1.", text)))
 
@@ -72,6 +73,22 @@ def _clean(value: object) -> Any:
             return [_clean(item) for item in value]
         case _:
             return _class_name(type(value))
+
+
+def _class_of(value: object) -> str:
+    return _class_name(type(value))
+
+
+_ENCODER = json.JSONEncoder(default=_class_of)
+
+
+def _encoded(told: Mapping[str, Any]) -> str:
+    """Write an object, cleaned if there is any doubt: to look once takes the least time."""
+    try:
+        line = _ENCODER.encode(told)
+    except TypeError:  # For keys that are no texts.
+        line = "?"
+    return _ENCODER.encode(_clean(told)) if _is_doubtful(line) else line
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:
@@ -126,15 +143,15 @@ class JSONFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "message": masked(record.getMessage()),
+            "message": record.getMessage(),
             "request_id": request_id.get(),
         }
-        told |= {key: _clean(value) for key, value in _extras(record).items()}
+        told |= _extras(record)
         if record.exc_info:
             told["exception"] = _lines(record.exc_info)
         if record.stack_info:
-            told["stack"] = masked(record.stack_info)
-        return _ENCODER.encode(told)
+            told["stack"] = record.stack_info
+        return _encoded(told)
 
 
 class PlainFormatter(logging.Formatter):

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIRequest
 from django.utils.http import parse_header_parameters
+
+# Hosts that were found served, with the settings that decided it.
+_served: set[tuple[Any, ...]] = set()
+_MOST_HOSTS = 100
 
 
 class Request(WSGIRequest):
@@ -15,6 +20,16 @@ class Request(WSGIRequest):
     that it declares; where either fails, the web server answers a page of its own. The API's
     parsers read header and query by themselves, and report what is wrong with them.
     """
+
+    def get_host(self) -> str:
+        """Give the host that is asked for; to tell of one whether it is served takes 10 us."""
+        host = self._get_raw_host()  # type: ignore[attr-defined]  # Django's
+        key = (host, settings.DEBUG, *settings.ALLOWED_HOSTS)
+        if key not in _served:
+            if len(_served) >= _MOST_HOSTS:
+                _served.clear()
+            _served.add((super().get_host(), *key[1:]))
+        return str(host)
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:
         try:

@@ -105,27 +105,37 @@ class Syntax:
 
     def write(self, element: Element, rows: Sequence[Row]) -> str:
         """Write rows of an element's columns; what they have beyond them is left out."""
-        columns: list[Any] = list(zip(*rows, strict=True))[: len(element.leaves)]
-        texts = [n for n, column in enumerate(columns) if isinstance(column[0], str)]
+        number = len(element.leaves)
+        columns: list[Any] = list(zip(*rows, strict=True))
+        is_as_read = len(columns) == number
+        texts = [n for n in range(number) if isinstance(columns[n][0], str)]
         whole = ["".join(columns[n]) for n in texts]
         # Few rows have anything special in them, and one search tells so of a single one.
         if self.special.search("".join(whole)):
+            is_as_read = False
             for n, joined in zip(texts, whole, strict=True):
                 if self.special.search(joined):
                     columns[n] = list(map(self.escape, columns[n]))
+        if not is_as_read:
+            rows = list(zip(*columns[:number], strict=True))
         template = self.template(element)
-        text = self.separator.join([template % row for row in zip(*columns, strict=True)])
+        text = self.separator.join([template % tuple(row) for row in rows])
+        empty = self._empty(element)
         for n in texts:
             if "" in columns[n]:
-                text = text.replace(*self._empty(element.leaves[n].name))
+                text = text.replace(*empty[n])
         return text
 
-    def _empty(self, name: str) -> tuple[str, str]:
-        """Give what to replace by what, where a text is empty.
+    @cache  # noqa: B019  # As above.
+    def _empty(self, element: Element) -> Sequence[tuple[str, str]]:
+        """Give for each leaf what to replace by what, where its text is empty.
 
         No escaped text can look like an element without content.
         """
-        return self.leaf.format(name=name, content=""), self.empty.format(name=name)
+        return [
+            (self.leaf.format(name=leaf.name, content=""), self.empty.format(name=leaf.name))
+            for leaf in element.leaves
+        ]
 
 
 def carried_by_xml(text: str) -> str:

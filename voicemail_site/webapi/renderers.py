@@ -61,8 +61,7 @@ class _XMLWriter(_Writer):
     def write(self, name: str, tree: Tree | Records, attributes: str = "") -> None:
         """Write an element; one without content is closed at once."""
         if isinstance(tree, str):
-            text = f">{_escaped(tree, XML)}</{name}>" if tree else "/>"
-            self.parts.append(f"<{name}{attributes}{text}")
+            self.parts.append(_xml_leaf(name, tree, attributes))
         elif isinstance(tree, Records):
             if tree:
                 self._keep_place(tree)
@@ -75,9 +74,11 @@ class _XMLWriter(_Writer):
         parts, before = self.parts, len(self.parts)
         parts.append(f"<{name}{attributes}>")
         for member, child in tree.items():
-            if member == ATTRIBUTES:
+            if isinstance(child, str):
+                parts.append(_xml_leaf(member, child))
+            elif member == ATTRIBUTES:
                 continue
-            if isinstance(child, _LISTS):
+            elif isinstance(child, _LISTS):
                 for each in child:
                     self.write(member, each)
             elif child is not None:
@@ -211,6 +212,12 @@ def _pieces(writer: _Writer, syntax: Syntax) -> Iterator[bytes]:
 def _attributes(tree: Mapping[str, Any]) -> str:
     attributes = tree[ATTRIBUTES].items()
     return "".join(f" {name}={quoteattr(carried_by_xml(text))}" for name, text in attributes)
+
+
+def _xml_leaf(name: str, text: str, attributes: str = "") -> str:
+    if not text:
+        return f"<{name}{attributes}/>"
+    return f"<{name}{attributes}>{_escaped(text, XML)}</{name}>"
 
 
 def _json_leaf(text: str) -> str:

@@ -14,7 +14,6 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from voicemail_site.logs import request_id
@@ -80,30 +79,16 @@ class WebApiView(APIView):
         return dict(SECURITY_HEADERS)
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Answer, and write the answer here, so that a failure to write it is answered as well."""
-        try:
-            response = super().dispatch(request, *args, **kwargs)
-            return self._written(response) if isinstance(response, Response) else response
-        finally:
-            self._let_go()
-
-    def _written(self, response: Response) -> Response:
-        try:
-            response.render()
-        except Exception as exc:  # noqa: BLE001  # Whatever it is, it is answered and logged.
-            failed = self.handle_exception(exc)
-            response = self.finalize_response(self.request, failed).render()
-        response.renderer_context.clear()  # type: ignore[attr-defined]  # from finalize_response
-        return response
-
-    def _let_go(self) -> None:
-        """Undo that view and request hold each other, and themselves.
+        """Answer, and undo that view and request hold each other, and themselves.
 
         To search for such garbage takes a twentieth of the time of a Read.
         """
-        if isinstance(self.request, Request):
-            self.request.parser_context.clear()
-        vars(self).clear()
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        finally:
+            if isinstance(self.request, Request):
+                self.request.parser_context.clear()
+            vars(self).clear()
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Read the parameters before DRF chooses the renderer and looks for a session."""
@@ -139,20 +124,34 @@ class WebApiView(APIView):
         told = document(answer, now=timezone.now(), duration_ms=elapsed)
         source = source_of(answer.result)
         if source is not None:
-            return self._send_by_pieces(request, told, source)
-        return Response(told)
+            return self._send_by_pieces(told, source)
+        return self._answer(told)
 
     post = get
 
-    def _send_by_pieces(
-        self, request: Request, told: Mapping[str, Tree], source: Source
-    ) -> HttpResponseBase:
-        renderer: Any = request.accepted_renderer
+    def _answer(
+        self, told: Mapping[str, Tree], status: int = 200, headers: Mapping[str, str] | None = None
+    ) -> HttpResponse:
+        """Write the answer here, so that a failure to write it is answered as well.
+
+        DRF's own Response would write it later, and is more to make than a short answer.
+        """
+        renderer, content_type = self._renderer()
+        content = renderer.render(told, renderer_context=self.get_renderer_context())
+        return HttpResponse(content, content_type, status, headers=headers)
+
+    def _send_by_pieces(self, told: Mapping[str, Tree], source: Source) -> HttpResponseBase:
+        renderer, content_type = self._renderer()
         pieces = renderer.pieces(told, self.get_renderer_context())
-        return StreamingHttpResponse(
-            Stream(pieces, source, client_of(request._request.META)),
-            content_type=f"{renderer.media_type}; charset={renderer.charset}",
-        )
+        client = client_of(self.request._request.META)
+        return StreamingHttpResponse(Stream(pieces, source, client), content_type=content_type)
+
+    def _renderer(self) -> tuple[Any, str]:
+        """Give the renderer that is asked for, and its Content-Type."""
+        renderer = getattr(self.request, "accepted_renderer", None)
+        if renderer is None:  # What ``initial`` refuses is answered before it has chosen.
+            renderer, _ = self.perform_content_negotiation(self.request)
+        return renderer, f"{renderer.media_type}; charset={renderer.charset}"
 
     def _carry_out(self, request: Request, answer: Answer) -> None:
         """Go through docs/protocol.md, Order of checks."""
@@ -210,9 +209,9 @@ class WebApiView(APIView):
         }
 
     def get_renderer_context(self) -> dict[str, Any]:
-        return super().get_renderer_context() | {"callback": usable_callback(self.parameters)}
+        return {"callback": usable_callback(self.parameters)}
 
-    def handle_exception(self, exc: Exception) -> Response:
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # as in _answer
         """Answer what is no Response document; the log has the rest, under the same number."""
         _pass_over_body(self.request._request)
         headers = {}
@@ -240,7 +239,7 @@ class WebApiView(APIView):
             "outcome": "failed",
             "codes": [],
         }
-        return Response({"Exception": _with_reference(text)}, status=status, headers=headers)
+        return self._answer({"Exception": _with_reference(text)}, status, headers)
 
 
 def _pass_over_body(request: HttpRequest) -> None:
