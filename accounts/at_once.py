@@ -179,7 +179,7 @@ class Attempt:
         """
         now = timezone.now()
         facts = {
-            "channel": Channel.API,
+            "channel": Channel.API.value,
             "created": now,
             "request_id": request_id.get(),
             "history_date": now,

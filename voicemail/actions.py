@@ -163,8 +163,10 @@ _RECORD = ScopedStatement(
 
 
 _RECORDS = ScopedStatement(
-    lambda caller: Voicemailbox.objects.visible_to(caller).values_list(
-        *wire_columns(VoicemailboxElement)
+    lambda caller: (
+        Voicemailbox.objects.visible_to(caller)
+        .order_by()
+        .values_list(*wire_columns(VoicemailboxElement))
     )
 )
 
@@ -252,15 +254,19 @@ def _told(rows: Sequence[Any]) -> Tree:
 
 # What is written at once (accounts.at_once).
 
-_KEY = ScopedStatement(
-    lambda caller: Voicemailbox.objects.visible_to(caller).filter(pk=_ID).values_list("id")
-)
+
+def _keys(caller: User) -> QuerySet[Any, Any]:
+    return Voicemailbox.objects.visible_to(caller).order_by().values_list("id")
+
+
+_KEY = ScopedStatement(lambda caller: _keys(caller).filter(pk=_ID))
 _ADDITION = Insertion(
     Voicemailbox,
     found=ScopedStatement(
         lambda caller: (
             Organization.objects.visible_to(caller)
             .filter(pk=Param.of(Organization, "id"), domain=Param.of(Organization, "domain"))
+            .order_by()
             .values_list("account_id", "id")
         )
     ),
@@ -270,7 +276,7 @@ _ADDITION = Insertion(
 _DELETION = Deletion(
     Voicemailbox,
     found=_KEY,
-    told=ScopedStatement(lambda caller: Voicemailbox.objects.visible_to(caller).values_list("id")),
+    told=ScopedStatement(_keys),
 )
 
 

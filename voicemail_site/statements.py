@@ -27,7 +27,20 @@ from django.db import (
     connections,
     transaction,
 )
-from django.db.models import BigIntegerField, Expression, Field, Model, QuerySet
+from django.db.models import (
+    BigIntegerField,
+    BooleanField,
+    CharField,
+    DateTimeField,
+    Expression,
+    Field,
+    ForeignKey,
+    IntegerField,
+    Model,
+    QuerySet,
+    TextField,
+)
+from django.db.models.fields import AutoFieldMixin
 from django.db.models.query import ValuesListIterable, get_related_populators
 from django.db.models.sql.compiler import SQLCompiler
 
@@ -315,15 +328,43 @@ class _Compiled:
     def __init__(self, text: PreparedSQL | None, params: Sequence[Any], convert: Convert) -> None:
         self.text = text
         self.convert = convert
-        self._params = params
+        is_postgresql = connection.vendor == _POSTGRESQL
+        self._params = [
+            (each, isinstance(each, Param), is_postgresql and _is_plain(each)) for each in params
+        ]
 
     def arguments(self, database: Any, values: Mapping[str, Any]) -> list[Any]:
+        """Give what the statement is run with; to prepare a value by its field takes 4 us."""
         return [
-            each.output_field.get_db_prep_value(values[each.name], database)
-            if isinstance(each, Param)
+            values[each.name]
+            if is_plain
+            else each.output_field.get_db_prep_value(values[each.name], database)
+            if is_param
             else each
-            for each in self._params
+            for each, is_param, is_plain in self._params
         ]
+
+
+# What leaves a value as it is if it has the field's type.
+_LEAVING = frozenset(
+    {
+        *(each.get_prep_value for each in (Field, BooleanField, CharField, DateTimeField)),
+        *(each.get_prep_value for each in (IntegerField, TextField, ForeignKey)),
+        *(each.get_db_prep_value for each in (Field, DateTimeField, IntegerField, ForeignKey)),
+        AutoFieldMixin.get_db_prep_value,
+    }
+)
+
+
+def _is_plain(param: Any) -> bool:
+    """Tell whether PostgreSQL's driver takes the values of a Param's field as Python has them."""
+    if not isinstance(param, Param):
+        return False
+    field: Any = param.output_field
+    if isinstance(field, ForeignKey):
+        field = field.target_field
+    kind = type(field)
+    return kind.get_prep_value in _LEAVING and kind.get_db_prep_value in _LEAVING
 
 
 def _snapshot() -> AbstractContextManager[None]:
