@@ -70,8 +70,8 @@ LIMIT = Param("limit", BigIntegerField())
 OFFSET = Param("offset", BigIntegerField())
 
 
-# An edit has a statement for each set of columns; each plan takes 170 kB of a connection's server.
-_MOST_PLANS = 100
+# An edit has a statement for each set of columns; a plan takes up to 400 kB of its connection.
+_MOST_PLANS = 50
 
 _numbers = count(1)
 # What each connection has a plan for.
