@@ -61,8 +61,12 @@ class AtOnce(Following):
         given = {
             "user_id": caller,
             "actor": first.column_of(User._meta.get_field(User.USERNAME_FIELD)),
+            "channel": f"'{Channel.API}'",
             "account_id": f"{name}.account_id",
             "history_user_id": caller,
+            "history_type": f"'{self.kind}'",
+            "history_change_reason": "NULL",
+            "history_date": "stored.created",
         }
         before, write, arguments = self.write()
         recorded = recording(self.model, write, name=name, source=f"{name}, first", given=given)
@@ -177,14 +181,6 @@ class Attempt:
 
         None if there is no such session. Raises IntegrityError where others wrote meanwhile.
         """
-        now = timezone.now()
-        facts = {
-            "channel": Channel.API.value,
-            "created": now,
-            "request_id": request_id.get(),
-            "history_date": now,
-            "history_type": self.statement.kind,
-            "history_change_reason": None,
-        }
+        facts = {"created": timezone.now(), "request_id": request_id.get()}
         found = self.statement.fetch(**session, **self.values, **facts)
         return next(iter(found), None)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.backends import BaseBackend
 from django.db import DEFAULT_DB_ALIAS, IntegrityError
+from django.db.models.base import ModelState
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.utils import timezone
@@ -168,7 +169,12 @@ def _find_user_of_session(
 def _user_of(row: Sequence[Any], now: datetime) -> User:
     session_pk, last_used, *columns = row
     touch_session(session_pk, last_used, now=now)
-    return User.from_db(DEFAULT_DB_ALIAS, _OF_USER, columns)
+    # As of a pickle; ``from_db`` looks at each field that is not here, which takes 10 us more.
+    user = User.__new__(User)
+    user._state = ModelState()
+    user._state.adding, user._state.db = False, DEFAULT_DB_ALIAS
+    vars(user).update(zip(_OF_USER, columns, strict=True))
+    return user
 
 
 @cache

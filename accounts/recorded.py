@@ -183,6 +183,6 @@ def recording(
     record = f"INSERT INTO {rows._meta.db_table} ({into}) {chosen} RETURNING change_id, id"
     return [
         f"{name} AS ({write} RETURNING {columns(tracked)})",
-        f"stored AS ({store} RETURNING id)",
+        f"stored AS ({store} RETURNING id, created)",
         f"recorded AS ({record})",
     ]
