@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -58,9 +58,10 @@ class WireField(serializers.Field[Any, Any, Any, Any]):
         """Give the text to apply when the parameter is not sent, if there is one."""
         return self.default_text
 
+    @cached_property
     def absent_value(self) -> Any:
-        """Give the value of a parameter without a default that is not sent; None is no value."""
-        return None
+        """Give the value of a parameter that is not sent; None is no value."""
+        return None if self.default_text is None else self.clean_value(self.default_text)
 
     def echoed(self, value: Value) -> Value:
         """Give the text that counted, where it differs from what was sent."""
@@ -246,6 +247,7 @@ class OrderBy(WireField):
         self.orders = orders
         self.lookups = {name.lower(): tuple(lookups) for name, lookups in orders.items()}
 
+    @cached_property
     def absent_value(self) -> tuple[str, ...]:
         """Give the order of a list for which none is asked; it is not echoed."""
         return next(iter(self.lookups.values()))
@@ -347,13 +349,12 @@ class ActionParameters(serializers.Serializer[Any]):
         if value == "" and declared.clearable:
             checked.values[name] = ""
             return
-        if not is_given(value) and declared.required:
+        if is_given(value):
+            converted = declared.clean_value(value)
+        elif declared.required or (value == "" and not cls.empty_is_absent):
             raise declared.error(Code.VALUE_REQUIRED)
-        if value == "" and not cls.empty_is_absent:
-            raise declared.error(Code.VALUE_REQUIRED)
-        if not is_given(value):
-            value = declared.default_for(sent)
-        converted = declared.absent_value() if value is None else declared.clean_value(value)
+        else:
+            converted = declared.absent_value
         if converted is not None:
             checked.values[name] = converted
 
@@ -425,7 +426,7 @@ class PageParameters(ActionParameters):
     )
 
 
-def is_given(value: Value | None) -> bool:
+def is_given(value: Value | None) -> TypeGuard[Value]:
     """Tell whether a parameter was sent with a value; a list or map is one, even without items."""
     return value is not None and value != ""
 
