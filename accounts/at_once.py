@@ -41,6 +41,8 @@ class AtOnce(Following):
 
     is_repeatable = False
     kind: ClassVar[str]
+    # Of the history row, as a column behind the write.
+    date: ClassVar[str] = "stored.created"
 
     def __init__(
         self, model: type[models.Model], *, found: ScopedStatement, told: ScopedStatement
@@ -66,7 +68,7 @@ class AtOnce(Following):
             "history_user_id": caller,
             "history_type": f"'{self.kind}'",
             "history_change_reason": "NULL",
-            "history_date": "stored.created",
+            "history_date": self.date.format(name=name),
         }
         before, write, arguments = self.write()
         recorded = recording(self.model, write, name=name, source=f"{name}, first", given=given)
@@ -128,6 +130,8 @@ class Update(AtOnce):
     """Some columns of a row, if one of them is changed, and then its Modified as well."""
 
     kind = "~"
+    date = "{name}.modified"
+    is_one_of_many = True
 
     def __init__(
         self, model: type[models.Model], names: Sequence[str], **statements: ScopedStatement
@@ -145,7 +149,9 @@ class Update(AtOnce):
         fields = (*changed, self.model._meta.get_field("modified"))
         present = ", ".join(f'"{field.column}"' for field in changed)
         slots = ", ".join(["%s"] * len(changed))
-        sql = update_sql(self.model, fields, _TARGET)  # type: ignore[arg-type]  # no relation back
+        # Others may have written while this statement waited; the time never goes back.
+        given = {"modified": 'GREATEST("modified", %s)'}
+        sql = update_sql(self.model, fields, _TARGET, given)  # type: ignore[arg-type]  # no relation back
         is_changed = f"({present}) IS DISTINCT FROM ({slots})"
         return [], f"{sql} AND {is_changed}", [*_params(fields), *_params(changed)]  # type: ignore[arg-type]  # as above
 

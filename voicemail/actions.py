@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -280,7 +280,7 @@ _DELETION = Deletion(
 )
 
 
-@cache
+@lru_cache(maxsize=128)
 def _edit(names: tuple[str, ...]) -> Update:
     return Update(Voicemailbox, names, found=_KEY, told=_RECORDS)
 

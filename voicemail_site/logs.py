@@ -75,11 +75,7 @@ def _clean(value: object) -> Any:
             return _class_name(type(value))
 
 
-def _class_of(value: object) -> str:
-    return _class_name(type(value))
-
-
-_ENCODER = json.JSONEncoder(default=_class_of)
+_ENCODER = json.JSONEncoder(default=_clean)
 
 
 def _encoded(told: Mapping[str, Any]) -> str:

@@ -70,8 +70,10 @@ LIMIT = Param("limit", BigIntegerField())
 OFFSET = Param("offset", BigIntegerField())
 
 
-# An edit has a statement for each set of columns; a plan takes up to 400 kB of its connection.
-_MOST_PLANS = 50
+# A plan takes up to 400 kB of its connection. An edit has a statement for each set of columns, and
+# anybody may ask for any of them: such plans leave room for the others.
+_MOST_PLANS = 100
+_MOST_OF_MANY = 30
 
 _numbers = count(1)
 # What each connection has a plan for.
@@ -82,12 +84,21 @@ class PreparedSQL:
     """The text of a statement for one engine, with a ``%s`` for each argument.
 
     PostgreSQL keeps its plan for as long as the connection lives, unless ``is_planned_anew``:
-    that is for statements whose best plan depends on the arguments.
+    that is for statements whose best plan depends on the arguments. One of many is planned anew as
+    soon as a connection keeps many plans.
     """
 
-    def __init__(self, sql: str, arguments: int, *, is_planned_anew: bool = False) -> None:
+    def __init__(
+        self,
+        sql: str,
+        arguments: int,
+        *,
+        is_planned_anew: bool = False,
+        is_one_of_many: bool = False,
+    ) -> None:
         self.sql = sql
         self._is_planned_anew = is_planned_anew
+        self._is_one_of_many = is_one_of_many
         self._name = f"statement_{next(_numbers)}"
         self._numbered = sql % tuple(f"${n + 1}" for n in range(arguments))
         slots = ", ".join(["%s"] * arguments)
@@ -102,7 +113,7 @@ class PreparedSQL:
             return
         names = _planned.setdefault(database.connection, set())
         if self._name not in names:
-            if len(names) >= _MOST_PLANS:
+            if len(names) >= (_MOST_OF_MANY if self._is_one_of_many else _MOST_PLANS):
                 cursor.execute(self.sql, arguments)
                 return
             cursor.execute(f"PREPARE {self._name} AS {self._numbered}")
@@ -230,6 +241,8 @@ class Following(_Compiling):
     can spare one so.
     """
 
+    is_one_of_many = False
+
     def __init__(
         self, first: Statement, second: Statement, *, takes: tuple[str, Field[Any, Any]]
     ) -> None:
@@ -267,7 +280,8 @@ class Following(_Compiling):
             found = [row[width:] for row in rows if len(row) > width and row[width] is not None]
             return [(first.convert([rows[0][:width]])[0], convert(found))]
 
-        return _Compiled(PreparedSQL(text, len(params)), params, paired)
+        prepared = PreparedSQL(text, len(params), is_one_of_many=self.is_one_of_many)
+        return _Compiled(prepared, params, paired)
 
     def between(self, first: Query) -> tuple[str, Sequence[Param]]:
         """Give further parts for the WITH of the statement, each after a comma."""

@@ -104,9 +104,17 @@ def _update(model: type[models.Model], fields: Fields) -> PreparedSQL:
     return PreparedSQL(update_sql(model, fields), len(fields) + 1)
 
 
-def update_sql(model: type[models.Model], fields: Fields, key: str = "%s") -> str:
-    """Write the UPDATE of one row; its id is the last argument, unless another key is given."""
-    changes = ", ".join(f'"{field.column}" = %s' for field in fields)
+def update_sql(
+    model: type[models.Model],
+    fields: Fields,
+    key: str = "%s",
+    given: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """Write the UPDATE of one row; its id is the last argument, unless another key is given.
+
+    What is ``given`` for a column stands in the place of its argument.
+    """
+    changes = ", ".join(f'"{field.column}" = {given.get(field.attname, "%s")}' for field in fields)
     return f"UPDATE {model._meta.db_table} SET {changes} WHERE id = {key}"  # noqa: S608  # Names of ours.
 
 

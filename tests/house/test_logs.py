@@ -90,6 +90,14 @@ def test_a_query_never_reaches_a_line(formatter: logging.Formatter, message: str
     assert SECRET not in line
 
 
+@pytest.mark.parametrize("message", ["Answered.", "Is it answered? 100 %"])
+def test_what_json_has_no_form_for_is_told_as_a_list_or_by_its_class(message: str) -> None:
+    line = JSONFormatter().format(record(message, several={7}, thing=object(), none=None))
+
+    told = read(line)
+    assert (told["several"], told["thing"], told["none"]) == ([7], "builtins.object", None)
+
+
 def test_what_stands_around_a_query_is_kept() -> None:
     access = JSONFormatter().format(record('"GET /webapi?x=y HTTP/1.1" 200 512'))
     refusal = JSONFormatter().format(record("Invalid request from ip=192.0.2.1: garbage"))

@@ -9,18 +9,22 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from accounts.actions import WritingAction
-from accounts.models import Change, Organization, User
+from accounts.models import Change, Organization, Session, User
 from tests.api import ApiClient, Reply
 from tests.factories import make_voicemailbox
 from voicemail import services
 from voicemail.models import RefusedPin, Voicemailbox, fits_any_box
+from voicemail_site import statements
 
 pytestmark = pytest.mark.django_db
 
@@ -203,6 +207,52 @@ def test_without_a_live_session_nothing_is_written_at_once(
     reply = client.call("VoicemailboxDelete", VoicemailboxId=box.pk)
     assert reply.errors == [("SessionId", "Session.Authentication")]
     assert Voicemailbox.unscoped.filter(pk=box.pk).exists()
+
+
+@on_postgresql
+def test_what_is_written_is_answered_even_if_the_use_of_the_session_can_not_be_noted(
+    as_alice: ApiClient, box: Voicemailbox
+) -> None:
+    with patch("accounts.authentication.touch_session", side_effect=OperationalError):
+        reply = as_alice.call("VoicemailboxEdit", VoicemailboxId=box.pk, Fullname="Jane Roe")
+    assert reply.is_completed
+    box.refresh_from_db()
+    assert box.fullname == "Jane Roe"
+
+
+def test_an_edit_at_once_notes_the_use_of_the_session(
+    as_alice: ApiClient, box: Voicemailbox
+) -> None:
+    before = timezone.now() - timedelta(minutes=2)
+    Session.unscoped.update(last_used=before)
+    as_alice.call("VoicemailboxEdit", VoicemailboxId=box.pk, Fullname="Jane Roe")
+    assert Session.unscoped.get().last_used > before
+
+
+@on_postgresql
+def test_the_time_of_a_change_never_goes_back(as_alice: ApiClient, box: Voicemailbox) -> None:
+    later = timezone.now() + timedelta(minutes=1)
+    Voicemailbox.unscoped.filter(pk=box.pk).update(modified=later)
+    as_alice.call("VoicemailboxEdit", VoicemailboxId=box.pk, Fullname="Jane Roe")
+    box.refresh_from_db()
+    assert box.modified == later
+    assert Voicemailbox.history.filter(id=box.pk).latest("history_id").history_date == later
+
+
+@on_postgresql
+def test_edits_leave_room_for_the_plans_of_others(
+    as_alice: ApiClient, box: Voicemailbox, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.DATABASE_PREPARE = True
+    monkeypatch.setattr(statements, "_MOST_OF_MANY", 0)
+    # Columns that no other test has had a plan for.
+    sent = {"Fullname": "Jane Roe", "SayDatetime": "true", "Mwi": "", "Pager": "joe@example.com"}
+    with CaptureQueriesContext(connection) as captured:
+        as_alice.call("VoicemailboxEdit", VoicemailboxId=box.pk, **sent)
+        as_alice.call("VoicemailboxDelete", VoicemailboxId=box.pk)
+    kinds = [query["sql"].split()[0] for query in captured.captured_queries]
+    assert kinds[0] == "WITH"
+    assert kinds[-1] == "EXECUTE"
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ class WireField(serializers.Field[Any, Any, Any, Any]):
         return wire_name(self.field_name or "")
 
     def default_for(self, sent: Mapping[str, Value]) -> Value | None:
-        """Give the text to apply when the parameter is not sent, if there is one."""
+        """Give the text to echo when the parameter is not sent, if there is one."""
         return self.default_text
 
     @cached_property
