@@ -96,9 +96,9 @@ class WritingAction(Action):
         return None if checked.errors else cls.at_once(checked.values)
 
     @classmethod
-    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:
-        """Give what one statement can write, if these values can break no rule."""
-        raise NotImplementedError
+    def at_once(cls, values: Mapping[str, Any]) -> Attempt | None:  # noqa: ARG003  # for those that can
+        """Give what one statement can write, if there is such a one and no rule can be broken."""
+        return None
 
     def transaction(self, caller: User) -> AbstractContextManager[None]:
         return record_change(by=caller, channel=Channel.API, request_id=request_id.get())

@@ -11,6 +11,7 @@ carried out like any other then, in a transaction with locks, which tells what i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -31,7 +32,7 @@ _ACCOUNT: Final = User._meta.get_field("account")
 _TARGET = "(SELECT id FROM target)"
 
 
-class AtOnce(Following):
+class AtOnce(Following, ABC):
     """A write of one object of a model.
 
     ``found`` finds the one row that it begins with, of which the caller must be an administrator;
@@ -51,9 +52,9 @@ class AtOnce(Following):
         self.model = model
         self._found = found
 
+    @abstractmethod
     def write(self) -> tuple[list[str], str, Sequence[Param]]:
         """Give parts of a WITH that go before the write, the write, and its arguments."""
-        raise NotImplementedError
 
     def between(self, first: Query) -> tuple[str, Sequence[Param]]:
         target, params = self._target(first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -27,6 +28,8 @@ from accounts.scoping import ScopedStatement
 from accounts.services import digest_of, touch_session
 from voicemail_site.statements import Following, Param, Statement
 from voicemail_site.webapi.action import EstablishedSession
+
+logger = logging.getLogger(__name__)
 
 _SESSION_ID = re.compile(r"[A-Za-z0-9]{26,64}")
 
@@ -140,9 +143,10 @@ def _find_user(view: Any, *, now: datetime, **key: Any) -> User | None:
             if not rows:
                 return _user_of(row, now)
             view.written = attempt.tell(rows)
-            # What is written stays so, whatever becomes of the note that the session was used.
-            with suppress(Error):
+            try:
                 _note_use(row, now)
+            except Error:  # What is written stays written all the same.
+                logger.warning("The use of a session was not noted.", exc_info=True)
             return _user(row)
     return _find_user_of_session(view.first_reference(), now=now, **key)
 

@@ -153,22 +153,15 @@ def _timezone(**kwargs: Any) -> Choice:
 
 
 _ID = Param.of(Voicemailbox, "id")
-_RECORD = ScopedStatement(
-    lambda caller: (
-        Voicemailbox.objects.visible_to(caller)
-        .filter(pk=_ID)
-        .values_list(*wire_columns(VoicemailboxElement))
-    )
-)
 
 
-_RECORDS = ScopedStatement(
-    lambda caller: (
-        Voicemailbox.objects.visible_to(caller)
-        .order_by()
-        .values_list(*wire_columns(VoicemailboxElement))
-    )
-)
+def _records(caller: User) -> QuerySet[Any, Any]:
+    boxes = Voicemailbox.objects.visible_to(caller).order_by()
+    return boxes.values_list(*wire_columns(VoicemailboxElement))
+
+
+_RECORD = ScopedStatement(lambda caller: _records(caller).filter(pk=_ID))
+_RECORDS = ScopedStatement(_records)
 
 
 def _locked(caller: User) -> QuerySet[Any]:
@@ -273,11 +266,7 @@ _ADDITION = Insertion(
     copied={"account_id": "account_id", "organization_id": "id"},
     told=_RECORDS,
 )
-_DELETION = Deletion(
-    Voicemailbox,
-    found=_KEY,
-    told=ScopedStatement(_keys),
-)
+_DELETION = Deletion(Voicemailbox, found=_KEY, told=ScopedStatement(_keys))
 
 
 @lru_cache(maxsize=128)

@@ -347,12 +347,11 @@ class Voicemailbox(TimestampedModel):
 
     def notification_errors(self) -> dict[str, ValidationError]:
         """Give an error for each notification that lacks its address."""
-        errors = {}
-        if self.notify_email != NotifyEmail.NO and not self.email:
-            errors["email"] = ValidationError(REQUIRED_VALUE, code="required")
-        if self.notify_pager != NotifyPager.NO and not self.pager:
-            errors["pager"] = ValidationError(REQUIRED_VALUE, code="required")
-        return errors
+        return {
+            address: ValidationError(REQUIRED_VALUE, code="required")
+            for address, chosen in _FOLLOWS_FROM.items()
+            if _goes_nowhere(getattr(self, chosen), getattr(self, address))
+        }
 
     def pin_errors(self) -> dict[str, ValidationError]:
         """Give the error of a new PIN that the strict policy, where it is on, forbids.
@@ -402,6 +401,11 @@ class Voicemailbox(TimestampedModel):
 _FOLLOWS_FROM = MappingProxyType({"email": "notify_email", "pager": "notify_pager"})
 
 
+def _goes_nowhere(chosen: str, address: str) -> bool:
+    """Tell whether a notification is chosen that has no address."""
+    return chosen not in (NotifyEmail.NO, NotifyPager.NO) and not address
+
+
 def errors_of_their_own(
     errors: Mapping[str, ValidationError], failed: Collection[str]
 ) -> dict[str, ValidationError]:
@@ -418,8 +422,9 @@ def fits_any_box(values: Mapping[str, Any]) -> bool:
     """Tell whether a box may get these values, right by themselves, whatever else it has."""
     if "mailbox" in values or ("password" in values and settings.PIN_STRICT):
         return False
-    return all(
-        values.get(chosen) == "no" or values.get(address)
+    # At worst the box notifies, and has no address.
+    return not any(
+        _goes_nowhere(values.get(chosen, "yes"), values.get(address, ""))
         for address, chosen in _FOLLOWS_FROM.items()
         if address in values or chosen in values
     )

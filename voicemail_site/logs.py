@@ -35,7 +35,6 @@ _LINK = re.compile(r"((?:/|%2F)password(?:/|%2F))[^\s?'\"<>]+", re.IGNORECASE)
 # The web server quotes a request that it can't read, with its query and headers.
 _UNREADABLE = re.compile(r"(Invalid request from ip=\S+?|Bad request \w+):?\s.*", re.DOTALL)
 
-
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 # What every record has, or gets when it is written, and Django's own: the request, whose text holds

@@ -26,9 +26,10 @@ class Request(WSGIRequest):
         host = self._get_raw_host()  # type: ignore[attr-defined]  # Django's
         key = (host, settings.DEBUG, *settings.ALLOWED_HOSTS)
         if key not in _served:
+            super().get_host()  # It refuses a host that is not served here.
             if len(_served) >= _MOST_HOSTS:
                 _served.clear()
-            _served.add((super().get_host(), *key[1:]))
+            _served.add(key)
         return str(host)
 
     def _set_content_type_params(self, meta: dict[str, Any]) -> None:

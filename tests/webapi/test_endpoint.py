@@ -17,6 +17,7 @@ from wsgiref.handlers import SimpleHandler
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from django.core.exceptions import DisallowedHost
 from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 from django.utils import timezone
@@ -606,6 +607,18 @@ def test_a_failure_undoes_what_was_done(
 def test_an_answer_that_can_not_be_written_is_a_failure(api: ApiClient) -> None:
     with patch("voicemail_site.webapi.views.document", return_value={"Response": "\0"}):
         numbered(api.call("NoOp"), 500, BROKEN)
+
+
+def test_a_host_that_was_served_is_refused_once_it_is_not(settings: Any) -> None:
+    environ: dict[str, Any] = {"HTTP_HOST": "voicemail.example.com"}
+    setup_testing_defaults(environ)
+    settings.ALLOWED_HOSTS = ["voicemail.example.com"]
+    hosts = [Request(environ).get_host() for _ in range(2)]
+    settings.ALLOWED_HOSTS = ["other.example.com"]
+
+    assert hosts == ["voicemail.example.com"] * 2
+    with pytest.raises(DisallowedHost):
+        Request(environ).get_host()
 
 
 @pytest.mark.parametrize("action", ["NoOp", "VoicemailboxBrowse", "Nonsense"])

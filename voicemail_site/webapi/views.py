@@ -125,11 +125,11 @@ class WebApiView(APIView):
         source = source_of(answer.result)
         if source is not None:
             return self._send_by_pieces(told, source)
-        return self._answer(told)
+        return self._respond(told)
 
     post = get
 
-    def _answer(
+    def _respond(
         self, told: Mapping[str, Tree], status: int = 200, headers: Mapping[str, str] | None = None
     ) -> HttpResponse:
         """Write the answer here, so that a failure to write it is answered as well.
@@ -211,7 +211,7 @@ class WebApiView(APIView):
     def get_renderer_context(self) -> dict[str, Any]:
         return {"callback": usable_callback(self.parameters)}
 
-    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # as in _answer
+    def handle_exception(self, exc: Exception) -> HttpResponse:  # type: ignore[override]  # as in _respond
         """Answer what is no Response document; the log has the rest, under the same number."""
         _pass_over_body(self.request._request)
         headers = {}
@@ -239,7 +239,7 @@ class WebApiView(APIView):
             "outcome": "failed",
             "codes": [],
         }
-        return self._answer({"Exception": _with_reference(text)}, status, headers)
+        return self._respond({"Exception": _with_reference(text)}, status, headers)
 
 
 def _pass_over_body(request: HttpRequest) -> None:
