@@ -14,8 +14,8 @@ from accounts.history import record_change
 from accounts.lockout import locked_message
 from accounts.models import Account, Channel, Organization, Role, User
 from accounts.pages import ScopedPages
-from accounts.references import ScopedReference
-from accounts.scoping import ScopedStatement
+from accounts.references import ListedReference, ScopedReference
+from accounts.scoping import LookUp, ScopedStatement
 from accounts.services import end_session, open_session
 from accounts.validators import (
     DOMAIN_MAX_LENGTH,
@@ -26,16 +26,16 @@ from voicemail_site.logs import request_id
 from voicemail_site.statements import Param
 from voicemail_site.webapi.action import Action, EstablishedSession
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, Tree
-from voicemail_site.webapi.errors import Code, RefusedRequest, RequestError
+from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.paging import Collection
 from voicemail_site.webapi.parameters import (
     ActionParameters,
+    Checked,
     Identifier,
     OrderBy,
     PageParameters,
     Text,
 )
-from voicemail_site.webapi.parsers import Value
 from voicemail_site.webapi.records import Records
 from voicemail_site.webapi.registry import register
 
@@ -70,6 +70,14 @@ class OrganizationIdentifier(ScopedReference, Identifier):
     is_action_error = True
 
 
+class ListedAccount(ListedReference, AccountIdentifier):
+    """An account whose records are listed."""
+
+
+class ListedOrganization(ListedReference, OrganizationIdentifier):
+    """An organization whose records are listed."""
+
+
 class OrganizationDomain(ScopedReference, Text):
     """An organization that the caller administers, named by its domain."""
 
@@ -79,9 +87,43 @@ class OrganizationDomain(ScopedReference, Text):
     missing = Code.DOMAIN_UNRECOGNIZED
 
 
-def asked_for(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what the parameters say of a page."""
-    return {name: values[name] for name in ("order_by", "limit", "offset", "calc_found")}
+_PAGE = ("order_by", "limit", "offset", "calc_found")
+
+
+class ListingAction(Action):
+    """An action that lists what an account or an organization has.
+
+    ``lists`` has the pages for each parameter that may tell whose list it is; their statement takes
+    its value by the same name.
+    """
+
+    collection: ClassVar[Collection]
+    lists: ClassVar[Mapping[str, ScopedPages]]
+
+    @classmethod
+    def first_look_up(cls, checked: Checked) -> LookUp | None:
+        if checked.errors:
+            return None
+        owner, asked = cls._asked(checked.values)
+        return cls.lists[owner].as_look_up(**asked)
+
+    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
+        owner, asked = self._asked(values)
+        page = self.lists[owner].read(caller, **asked)
+        if not page.records:
+            self._require(caller, owner, values[owner])
+        return {self.collection.name: self.collection.tree(page)}
+
+    @classmethod
+    def _asked(cls, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Give whose list it is, and what is asked for."""
+        owner = next(name for name in cls.lists if name in values)
+        return owner, {name: values[name] for name in (*_PAGE, owner)}
+
+    def _require(self, caller: User, owner: str, value: Any) -> None:
+        reference: Any = self.Parameters.declared()[owner]
+        if not reference.is_recognized(caller, value):
+            raise ActionError(reference.missing)
 
 
 class WritingAction(Action):
@@ -91,8 +133,7 @@ class WritingAction(Action):
     """
 
     @classmethod
-    def attempt(cls, parameters: Mapping[str, Value]) -> Attempt | None:
-        checked = cls.Parameters.read(parameters)
+    def attempt(cls, checked: Checked) -> Attempt | None:
         return None if checked.errors else cls.at_once(checked.values)
 
     @classmethod
@@ -155,7 +196,7 @@ Organizations = Collection("Organizations", OrganizationElement)
 _ORGANIZATIONS = ScopedPages(
     OrganizationElement,
     lambda caller: Organization.objects.visible_to(caller).filter(
-        account=Param.of(Organization, "account")
+        account=Param.of(Organization, "account", "account_id")
     ),
 )
 
@@ -240,18 +281,16 @@ class OrganizationRead(Action):
 
 
 @register
-class OrganizationBrowse(Action):
+class OrganizationBrowse(ListingAction):
     """List the Organizations of an Account."""
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+    collection = Organizations
+    lists: ClassVar = {"account_id": _ORGANIZATIONS}
 
     class Parameters(PageParameters):
-        account_id = AccountIdentifier(help_text="A unique Account.")
+        account_id = ListedAccount(help_text="A unique Account.")
         order_by = OrderBy(
             {"OrganizationId": ("id",), "Domain": ("domain",)},
             help_text="The order of the list; OrganizationId unless it is sent.",
         )
-
-    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        page = _ORGANIZATIONS.read(caller, **asked_for(values), account=values["account"].pk)
-        return {"Organizations": Organizations.tree(page)}

@@ -23,8 +23,7 @@ from rest_framework.request import Request
 
 from accounts import lockout
 from accounts.models import Role, Session, Status, User
-from accounts.references import ScopedReference
-from accounts.scoping import ScopedStatement
+from accounts.scoping import LookUp, ScopedStatement
 from accounts.services import digest_of, touch_session
 from voicemail_site.statements import Following, Param, Statement
 from voicemail_site.webapi.action import EstablishedSession
@@ -148,29 +147,22 @@ def _find_user(view: Any, *, now: datetime, **key: Any) -> User | None:
             except Error:  # What is written stays written all the same.
                 logger.warning("The use of a session was not noted.", exc_info=True)
             return _user(row)
-    return _find_user_of_session(view.first_reference(), now=now, **key)
+    return _find_user_of_session(view.first_look_up(), now=now, **key)
 
 
-def _find_user_of_session(
-    referred: tuple[Any, Any] | None, *, now: datetime, **key: Any
-) -> User | None:
-    """Find who a session belongs to, and in the same round what the request refers to first.
+def _find_user_of_session(look_up: LookUp | None, *, now: datetime, **key: Any) -> User | None:
+    """Find who a session belongs to, and in the same round what the request looks up first.
 
     The session's use is noted.
     """
-    reference, value = referred or (None, None)
-    if (
-        not isinstance(reference, ScopedReference)
-        or reference.is_held
-        or not Following.is_possible()
-    ):
+    if look_up is None or not Following.is_possible():
         for row in LIVE_SESSION.fetch(now=now, **key):
             return _user_of(row, now)
         return None
-    about = {reference.argument: value}
-    for row, rows in _session_and(reference.statement).fetch(now=now, **key, **about):
+    statement, values = look_up
+    for row, rows in _session_and(statement).fetch(now=now, **key, **values):
         user = _user_of(row, now)
-        reference.statement.keep(user, rows, **about)
+        statement.keep(user, rows, **values)
         return user
     return None
 

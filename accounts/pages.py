@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 from django.db.models import QuerySet
 
 from accounts.models import User
-from accounts.scoping import ScopedStatement
+from accounts.scoping import LookUp, ScopedStatement
 from voicemail_site.webapi.elements import Element
-from voicemail_site.webapi.paging import Page, count_of, page_of, read_page
+from voicemail_site.webapi.paging import PIECE, Page, count_of, page_of, read_page
 
 RowsFor: TypeAlias = "Callable[[Any], QuerySet[Any, Any]]"
 
@@ -63,6 +63,21 @@ class ScopedPages:
         count = partial(self._count_for, caller, values) if calc_found else None
         source = _Bound(statement, caller, values)
         return read_page(source, self._element, limit=limit, offset=offset, count=count)
+
+    def as_look_up(
+        self,
+        *,
+        order_by: tuple[str, ...],
+        limit: int,
+        offset: int,
+        calc_found: bool,
+        **values: Any,
+    ) -> LookUp | None:
+        """Give what ``read`` will look up first, if that is one short statement."""
+        if not 0 < limit <= PIECE or offset >= _DEEP:
+            return None
+        statement = self._statement(order_by, calc_found, is_deep=False)
+        return LookUp(statement, {"limit": limit, "offset": offset, **values})
 
     def _make_statement(
         self, order_by: tuple[str, ...], calc_found: bool, *, is_deep: bool

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from accounts.models import User
-from accounts.scoping import ScopedStatement
+from accounts.scoping import LookUp, ScopedStatement
 from voicemail_site.webapi.parameters import Reference
 
 
@@ -22,3 +22,22 @@ class ScopedReference(Reference):
 
     def find(self, caller: User, value: Any) -> Any | None:
         return self.statement.first(caller, **{self.argument: value})
+
+    def as_look_up(self, value: Any) -> LookUp | None:
+        return None if self.is_held else LookUp(self.statement, {self.argument: value})
+
+
+class ListedReference(ScopedReference):
+    """A reference to what has the list that is asked for.
+
+    Records prove that the caller administers it. It is looked up where there are none.
+    """
+
+    target = "owner"
+
+    def find(self, caller: User, value: Any) -> Any | None:
+        return value
+
+    def is_recognized(self, caller: User, value: Any) -> bool:
+        """Tell whether the caller administers it."""
+        return super().find(caller, value) is not None

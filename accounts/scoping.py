@@ -92,6 +92,13 @@ class Ahead(NamedTuple):
     rows: Sequence[Any]
 
 
+class LookUp(NamedTuple):
+    """A scoped statement, and the values that it will be run with."""
+
+    statement: ScopedStatement
+    values: Mapping[str, Any]
+
+
 class ScopedStatement:
     """A statement about rows of the caller's, compiled once for each kind of caller.
 

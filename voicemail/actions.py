@@ -9,17 +9,18 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Subquery
 
 from accounts.actions import (
-    AccountIdentifier,
+    ListedAccount,
+    ListedOrganization,
+    ListingAction,
     OrganizationIdentifier,
     WritingAction,
-    asked_for,
 )
 from accounts.at_once import Attempt, Deletion, Insertion, Update
 from accounts.integrity import violated_constraint
-from accounts.models import Account, Organization, Role, User
+from accounts.models import Organization, Role, User
 from accounts.pages import ScopedPages
 from accounts.references import ScopedReference
 from accounts.scoping import ScopedStatement
@@ -95,14 +96,19 @@ VoicemailboxElement = Element(
 Voicemailboxes = Collection("Voicemailboxes", VoicemailboxElement)
 
 
+_ACCOUNT_ID = Param.of(Voicemailbox, "account", "account_id")
+_ORGANIZATION_ID = Param.of(Voicemailbox, "organization", "organization_id")
+
+
 def _of_account(model: type[Voicemailbox | MailboxTally], caller: User) -> QuerySet[Any]:
-    """Give the caller's rows of one account; every index of a list begins with it."""
-    return model.objects.visible_to(caller).filter(account=Param.of(Voicemailbox, "account"))
+    return model.objects.visible_to(caller).filter(account=_ACCOUNT_ID)
 
 
 def _of_organization(model: type[Voicemailbox | MailboxTally], caller: User) -> QuerySet[Any]:
-    organization = Param.of(Voicemailbox, "organization")
-    return _of_account(model, caller).filter(organization=organization)
+    """Give the caller's rows of an organization, by its account: every index begins with that."""
+    organizations = Organization.objects.visible_to(caller).filter(pk=_ORGANIZATION_ID)
+    rows = model.objects.visible_to(caller).filter(organization=_ORGANIZATION_ID)
+    return rows.filter(account=Subquery(organizations.values("account")))
 
 
 _OF_ACCOUNT = ScopedPages(
@@ -189,20 +195,6 @@ class ChangedVoicemailboxIdentifier(ScopedReference, Identifier):
     missing = Code.VOICEMAILBOX_UNRECOGNIZED
 
 
-_KEY_OF_ACCOUNT = ScopedStatement(
-    lambda caller: (
-        Account.objects.visible_to(caller).filter(pk=Param.of(Account, "id")).values_list("id")
-    )
-)
-_KEY_OF_ORGANIZATION = ScopedStatement(
-    lambda caller: (
-        Organization.objects.visible_to(caller)
-        .filter(pk=Param.of(Organization, "id"))
-        .values_list("account", "id")
-    )
-)
-
-
 class FilledOrganization(OrganizationIdentifier):
     """An organization that gets a box, with what a box and its record tell of it."""
 
@@ -213,20 +205,6 @@ class FilledOrganization(OrganizationIdentifier):
             .only("account", "domain")
         )
     )
-
-
-class ListedAccount(AccountIdentifier):
-    """An account whose boxes are listed: no more of it is needed than its id."""
-
-    statement = _KEY_OF_ACCOUNT
-    target = "key"
-
-
-class ListedOrganization(OrganizationIdentifier):
-    """An organization whose boxes are listed: its account and its id are needed."""
-
-    statement = _KEY_OF_ORGANIZATION
-    target = "key"
 
 
 # What a client may set; account, organization, status and times are not a client's to give.
@@ -353,10 +331,12 @@ class VoicemailboxRead(Action):
 
 
 @register
-class VoicemailboxBrowse(Action):
+class VoicemailboxBrowse(ListingAction):
     """List the voicemail boxes of one Account or of one Organization."""
 
     requires: ClassVar[str] = Role.ACCOUNT_ADMIN
+    collection = Voicemailboxes
+    lists: ClassVar = {"account_id": _OF_ACCOUNT, "organization_id": _OF_ORGANIZATION}
 
     class Parameters(PageParameters):
         account_id = ListedAccount(required=False, help_text="A unique Account.")
@@ -371,12 +351,6 @@ class VoicemailboxBrowse(Action):
         )
 
         one_and_only_one_of = ("account_id", "organization_id")
-
-    def run(self, caller: User, values: Mapping[str, Any]) -> Tree:
-        key = dict(zip(("account", "organization"), values["key"], strict=False))
-        pages = _OF_ORGANIZATION if "organization" in key else _OF_ACCOUNT
-        page = pages.read(caller, **asked_for(values), **key)
-        return {"Voicemailboxes": Voicemailboxes.tree(page)}
 
 
 @register

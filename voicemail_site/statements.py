@@ -236,9 +236,9 @@ class Following(_Compiling):
     """Two statements in one, the second of which asks for what belongs to the first one's row.
 
     ``takes`` names a Param of the second, and the field of the first whose value it has. What is
-    found is one pair: the first row of the first, and all rows of the second, the first column of
-    which is never null. A round to the database costs more than either of them; only PostgreSQL
-    can spare one so.
+    found is one pair: the first row of the first, whose first column is never null, and all rows
+    of the second. A round to the database costs more than either of them; only PostgreSQL can
+    spare one so.
     """
 
     is_one_of_many = False
@@ -257,8 +257,6 @@ class Following(_Compiling):
         return bool(connections[DEFAULT_DB_ALIAS].vendor == _POSTGRESQL)
 
     def _compile(self) -> _Compiled:
-        if self._second.is_page:
-            raise TypeError("A page has a statement of its own.")
         first, second = self._first.query(), self._second.query()
         if first is None:
             return _Compiled(None, (), list)
@@ -266,19 +264,26 @@ class Following(_Compiling):
         width = len(first.fields)
         convert: Convert = list
         between, others = self.between(first)
-        text = f"WITH first ({_columns(width)}) AS ({sql} LIMIT 1){between} SELECT * FROM first"  # noqa: S608  # Django's SQL.
+        text = f"WITH first ({_columns(width)}) AS ({sql} LIMIT 1){between} SELECT first.*"
         params = [*params, *others]
-        if second is not None:
+        if second is None:
+            text = f"{text} FROM first"
+        else:
             name, field = self._takes
             sql, others = with_constants(second.sql, second.params, {name: first.column_of(field)})
-            text = f"{text} LEFT JOIN LATERAL ({sql}) AS second ON true"
+            # A row of its own for the first one: to tell it beside each of the second takes longer.
+            text = (
+                f"{text}, {_nulls(len(second.fields))} FROM first UNION ALL SELECT {_nulls(width)}"
+            )
+            text = f"{text}, second.* FROM first CROSS JOIN LATERAL ({sql}) AS second"
             params, convert = [*params, *others], second.convert
 
         def paired(rows: list[Row]) -> Sequence[Any]:
             if not rows:
                 return []
-            found = [row[width:] for row in rows if len(row) > width and row[width] is not None]
-            return [(first.convert([rows[0][:width]])[0], convert(found))]
+            (whose,) = (row for row in rows if row[0] is not None)
+            found = [row[width:] for row in rows if row is not whose]
+            return [(first.convert([whose[:width]])[0], convert(found))]
 
         prepared = PreparedSQL(text, len(params), is_one_of_many=self.is_one_of_many)
         return _Compiled(prepared, params, paired)
@@ -334,6 +339,10 @@ def with_constants(
 
 def _columns(number: int) -> str:
     return ", ".join(f"column{n}" for n in range(number))
+
+
+def _nulls(number: int) -> str:
+    return ", ".join(["NULL"] * number)
 
 
 class _Compiled:

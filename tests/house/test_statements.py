@@ -162,6 +162,22 @@ def test_a_statement_that_follows_another_may_find_nothing(
 
 
 @ON_POSTGRESQL
+def test_a_page_may_follow_another_statement(alice: Any, organization: Organization) -> None:
+    others = [make_organization(alice.account) for _ in range(3)]
+    pages = Statement(
+        lambda: Organization.unscoped.filter(account=Param.of(Organization, "account")).order_by(
+            "-id"
+        ),
+        is_page=True,
+    )
+    following = Following(BY_NAME, pages, takes=("account", User._meta.get_field("account")))
+
+    assert following.fetch(auth_username="alice", limit=2, offset=1) == [
+        (alice, [others[1], others[0]])
+    ]
+
+
+@ON_POSTGRESQL
 def test_a_statement_that_never_finds_anything_may_follow_or_be_followed(alice: Any) -> None:
     nothing = Statement(lambda: Organization.unscoped.none())
     takes = ("account", User._meta.get_field("account"))

@@ -12,8 +12,7 @@ from rest_framework.request import Request
 
 from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.errors import ActionError, RefusedRequest, RequestError
-from voicemail_site.webapi.parameters import ActionParameters
-from voicemail_site.webapi.parsers import Value
+from voicemail_site.webapi.parameters import ActionParameters, Checked
 
 
 class Caller(Protocol):
@@ -63,12 +62,17 @@ class Action:
         return cls.__name__
 
     @classmethod
-    def attempt(cls, parameters: Mapping[str, Value]) -> Attempt | None:  # noqa: ARG003  # for those that write
+    def attempt(cls, checked: Checked) -> Attempt | None:  # noqa: ARG003  # for those that write
         """Give what can be tried before the caller is known, if the parameters allow it.
 
         Where it is carried out, nothing else of the action is run.
         """
         return None
+
+    @classmethod
+    def first_look_up(cls, checked: Checked) -> Any | None:
+        """Give what the action will look up first, if that may be found with the caller."""
+        return checked.first_look_up()
 
     def transaction(self, caller: Any) -> AbstractContextManager[None]:
         """Enclose the look-ups, their checks and the work; an action that writes opens one."""
@@ -91,13 +95,12 @@ class Action:
         """
         return ""
 
-    def perform(self, caller: Any, parameters: Mapping[str, Any]) -> Tree:
-        """Check every parameter, report all errors at once, and run.
+    def perform(self, caller: Any, checked: Checked) -> Tree:
+        """Check what stored data can tell of the parameters, report all errors at once, and run.
 
         Raises RefusedRequest for errors of parameters, ActionError for the action's own. Steps 4
         to 6 of docs/protocol.md, Order of checks.
         """
-        checked = self.Parameters.read(parameters)
         with self.transaction(caller):
             foreign = checked.look_up(caller)
             checked.errors += self.check(caller, checked.values, checked.failed)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any, ClassVar, TypeGuard
@@ -201,6 +200,10 @@ class Reference:
         """Look the object up among those that the caller may see."""
         raise LookupError
 
+    def as_look_up(self, value: Any) -> object | None:
+        """Give how the object may be found together with the caller, if it may."""
+        return None
+
 
 class Boolean(WireField):
     """``true`` or ``false``, in any case."""
@@ -277,6 +280,13 @@ class Checked:
         wrong = {error.parameter for error in self.errors}
         return frozenset(name for name, field in self.fields.items() if field.wire_name in wrong)
 
+    def first_look_up(self) -> Any | None:
+        """Give how what is referred to first may be found together with the caller."""
+        for name, reference in self.fields.items():
+            if isinstance(reference, Reference) and name in self.values:
+                return reference.as_look_up(self.values[name])
+        return None
+
     def look_up(self, caller: Any) -> Code | None:
         """Find the objects that well-formed references mean.
 
@@ -331,15 +341,6 @@ class ActionParameters(serializers.Serializer[Any]):
         checked.errors += cls._exclusive_errors(sent)
         checked.errors += cls._unread_errors(sent)
         return checked
-
-    @classmethod
-    def first_reference(cls, sent: Mapping[str, Value]) -> tuple[Reference, Any] | None:
-        """Give the first reference that is sent, and its value, if it is well formed."""
-        for declared in cls.declared().values():
-            if isinstance(declared, Reference) and is_given(sent.get(declared.wire_name)):
-                with suppress(RequestError):
-                    return declared, declared.clean_value(sent[declared.wire_name])
-        return None
 
     @classmethod
     def _read_one(

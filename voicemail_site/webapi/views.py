@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.utils import timezone
+from django.utils.functional import cached_property
 from rest_framework.exceptions import MethodNotAllowed
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -22,7 +23,7 @@ from voicemail_site.webapi.elements import Tree
 from voicemail_site.webapi.envelope import Answer, document
 from voicemail_site.webapi.errors import ActionError, Code, RefusedRequest, RequestError
 from voicemail_site.webapi.negotiation import OutputNegotiation
-from voicemail_site.webapi.parameters import Reference, usable_callback
+from voicemail_site.webapi.parameters import Checked, usable_callback
 from voicemail_site.webapi.parsers import (
     MAX_BYTES,
     AnyParser,
@@ -169,7 +170,7 @@ class WebApiView(APIView):
             answer.result = self.written
             return
         action = answer.action(request, answer.session)
-        answer.result = action.perform(caller, self.parameters)
+        answer.result = action.perform(caller, self.checked)
         answer.session = action.session
 
     def attempt(self) -> Attempt | None:
@@ -177,15 +178,21 @@ class WebApiView(APIView):
 
         Whoever carries it out leaves what it tells in ``written``.
         """
-        action = self._named_action()
-        if action is None or self.unreadable is not None:
-            return None
-        return action.attempt(self.parameters)
+        action = self._readable_action()
+        return action.attempt(self.checked) if action else None
 
-    def first_reference(self) -> tuple[Reference, Any] | None:
-        """Give what the action will look up first, and its value, if it is well formed."""
-        action = self._named_action()
-        return action.Parameters.first_reference(self.parameters) if action else None
+    def first_look_up(self) -> Any | None:
+        """Give what the action will look up first, if that may be found with the session."""
+        action = self._readable_action()
+        return action.first_look_up(self.checked) if action else None
+
+    @cached_property
+    def checked(self) -> Checked:
+        """Check the parameters of the action that is named, by themselves."""
+        return self._find_action().Parameters.read(self.parameters)
+
+    def _readable_action(self) -> type[Action] | None:
+        return self._named_action() if self.unreadable is None else None
 
     def _named_action(self) -> type[Action] | None:
         name = self.parameters.get("Action")
