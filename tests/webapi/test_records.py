@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +22,7 @@ from tests.webapi.test_renderers import CARRIED
 from voicemail.actions import VoicemailboxElement
 from voicemail.models import Voicemailbox
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, as_text
-from voicemail_site.webapi.records import Records, WireText, wire_columns
+from voicemail_site.webapi.records import JSON, XML, Records, Syntax, WireText, wire_columns
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
 
 ELEMENT = Element(
@@ -94,6 +95,14 @@ def test_what_a_row_has_beyond_its_columns_is_left_out() -> None:
     assert written(XMLRenderer(), Records(ELEMENT, [(*row, 99)])) == written(
         XMLRenderer(), Records(ELEMENT, [row])
     )
+
+
+@pytest.mark.parametrize("syntax", [XML, JSON])
+def test_what_is_special_and_printable_is_marked(syntax: Syntax) -> None:
+    characters = map(chr, range(sys.maxunicode + 1))
+    special = {each for each in characters if each.isprintable() and syntax.special.match(each)}
+
+    assert special == set(syntax.marks)
 
 
 @pytest.mark.parametrize("text", ["\0", "\x1f", "\ufffe", "\ud800"])

@@ -12,7 +12,8 @@ import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape
 
 from django.db import models
@@ -73,12 +74,25 @@ def wire_columns(element: Element) -> tuple[WireText, ...]:
     return tuple(WireText(F(column)) for column in element.columns)
 
 
+class _Around(NamedTuple):
+    """What stands before the first text of all, before each one of a record, and after the last."""
+
+    before_first: str
+    before_texts: list[str]
+    after_last: str
+
+
+# Where a text belongs in what stands around it.
+_SLOT = "\0"
+
+
 @dataclass(frozen=True)
 class Syntax:
     """How records are written in one of the forms of the document.
 
     ``leaf``, ``group`` and ``empty`` are patterns for an element with a text, with others in it,
-    and with nothing; a text in which ``special`` finds something goes through ``escape``.
+    and with nothing; a text in which ``special`` finds something goes through ``escape``. Of what
+    is special only ``marks`` are printable.
     """
 
     leaf: str
@@ -87,12 +101,55 @@ class Syntax:
     record: str
     separator: str
     special: re.Pattern[str]
+    marks: str
     escape: Callable[[str], str]
 
+    def write(self, element: Element, rows: Sequence[Row]) -> str:
+        """Write rows of an element's columns; what they have beyond them is left out."""
+        number, width = len(element.leaves), len(rows[0])
+        texts: list[Any] = list(chain.from_iterable(rows))
+        for n in range(width - 1, number - 1, -1):
+            del texts[n :: n + 1]
+        for n in range(number):
+            if not isinstance(texts[n], str):
+                texts[n::number] = map(str, texts[n::number])
+        # Few rows have anything special in them, and one look at all of them tells so.
+        if not self._is_plain("".join(texts)):
+            for n in range(number):
+                if not self._is_plain("".join(texts[n::number])):
+                    texts[n::number] = map(self.escaped, texts[n::number])
+        empty = [n for n in range(number) if not texts[n] and not any(texts[n::number])]
+        around = self._around(element, tuple(empty))
+        parts = [""] * (2 * len(texts))
+        parts[::2] = around.before_texts * len(rows)
+        parts[1::2] = texts
+        parts[0] = around.before_first
+        text = "".join(parts) + around.after_last
+        if texts.count("") > len(empty) * len(rows):
+            for full, closed in self._empty_ones(element):
+                text = text.replace(full, closed)
+        return text
+
+    def escaped(self, text: str) -> str:
+        """Give a text as it is written."""
+        return self.escape(text) if self.special.search(text) else text
+
+    def _is_plain(self, text: str) -> bool:
+        """Tell at a glance that a text has nothing special in it."""
+        return text.isprintable() and not any(mark in text for mark in self.marks)
+
     @cache  # noqa: B019  # There are two, and the elements live as long.
-    def template(self, element: Element) -> str:
-        """Give the text of a record with a ``%s`` for each of its columns."""
-        return self.record.format(name=element.name, content=self._members(element))
+    def _around(self, element: Element, empty: tuple[int, ...]) -> _Around:
+        """Give what stands around the texts of records, some leaves of which are ``empty``."""
+        record = self.record.format(name=element.name, content=self._members(element))
+        parts = record.split(_SLOT)
+        for n in empty:
+            leaf = element.leaves[n]
+            before, after = self.leaf.format(name=leaf.name, content=_SLOT).split(_SLOT)
+            parts[n] = parts[n].removesuffix(before) + self.empty.format(name=leaf.name)
+            parts[n + 1] = parts[n + 1].removeprefix(after)
+        first, *others, last = parts
+        return _Around(first, [f"{last}{self.separator}{first}", *others], last)
 
     def _members(self, group: Group) -> str:
         return self.separator.join(map(self._member, group.members))
@@ -100,34 +157,11 @@ class Syntax:
     def _member(self, member: Member | Fixed | Group) -> str:
         if isinstance(member, Group):
             return self.group.format(name=member.name, content=self._members(member))
-        text = self.escape(member.text).replace("%", "%%") if isinstance(member, Fixed) else "%s"
+        text = self.escape(member.text) if isinstance(member, Fixed) else _SLOT
         return (self.leaf if text else self.empty).format(name=member.name, content=text)
 
-    def write(self, element: Element, rows: Sequence[Row]) -> str:
-        """Write rows of an element's columns; what they have beyond them is left out."""
-        number = len(element.leaves)
-        columns: list[Any] = list(zip(*rows, strict=True))
-        is_as_read = len(columns) == number
-        texts = [n for n in range(number) if isinstance(columns[n][0], str)]
-        whole = ["".join(columns[n]) for n in texts]
-        # Few rows have anything special in them, and one search tells so of a single one.
-        if self.special.search("".join(whole)):
-            is_as_read = False
-            for n, joined in zip(texts, whole, strict=True):
-                if self.special.search(joined):
-                    columns[n] = list(map(self.escape, columns[n]))
-        if not is_as_read:
-            rows = list(zip(*columns[:number], strict=True))
-        template = self.template(element)
-        text = self.separator.join([template % tuple(row) for row in rows])
-        empty = self._empty(element)
-        for n in texts:
-            if "" in columns[n]:
-                text = text.replace(*empty[n])
-        return text
-
     @cache  # noqa: B019  # As above.
-    def _empty(self, element: Element) -> Sequence[tuple[str, str]]:
+    def _empty_ones(self, element: Element) -> Sequence[tuple[str, str]]:
         """Give for each leaf what to replace by what, where its text is empty.
 
         No escaped text can look like an element without content.
@@ -162,6 +196,7 @@ XML = Syntax(
     record="<{name}>{content}</{name}>",
     separator="",
     special=_XML_SPECIAL,
+    marks="<>&",
     escape=_xml_escaped,
 )
 
@@ -172,6 +207,7 @@ JSON = Syntax(
     record="{{{content}}}",
     separator=",",
     special=_JSON_SPECIAL,
+    marks='<>&"\\',
     escape=_json_escaped,
 )
 

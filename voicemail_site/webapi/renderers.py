@@ -217,21 +217,17 @@ def _attributes(tree: Mapping[str, Any]) -> str:
 def _xml_leaf(name: str, text: str, attributes: str = "") -> str:
     if not text:
         return f"<{name}{attributes}/>"
-    return f"<{name}{attributes}>{_escaped(text, XML)}</{name}>"
+    return f"<{name}{attributes}>{XML.escaped(text)}</{name}>"
 
 
 def _json_leaf(text: str) -> str:
-    return f'"{_escaped(text, JSON)}"' if text else "{}"
+    return f'"{JSON.escaped(text)}"' if text else "{}"
 
 
 def _json_attributes(attributes: Mapping[str, str]) -> str:
     """Write attributes, of which an empty one is an empty text."""
-    members = (f'"{name}":"{_escaped(text, JSON)}"' for name, text in attributes.items())
+    members = (f'"{name}":"{JSON.escaped(text)}"' for name, text in attributes.items())
     return f"{{{','.join(members)}}}"
-
-
-def _escaped(text: str, syntax: Syntax) -> str:
-    return syntax.escape(text) if syntax.special.search(text) else text
 
 
 def _section(text: str) -> str:
