@@ -59,7 +59,7 @@ from voicemail_site.webapi.parameters import (
     PageParameters,
     Text,
 )
-from voicemail_site.webapi.records import Records, wire_columns
+from voicemail_site.webapi.records import Records, WireRecord
 from voicemail_site.webapi.registry import register
 
 VoicemailboxElement = Element(
@@ -163,7 +163,7 @@ _ID = Param.of(Voicemailbox, "id")
 
 def _records(caller: User) -> QuerySet[Any, Any]:
     boxes = Voicemailbox.objects.visible_to(caller).order_by()
-    return boxes.values_list(*wire_columns(VoicemailboxElement))
+    return boxes.values_list(WireRecord(VoicemailboxElement))
 
 
 _RECORD = ScopedStatement(lambda caller: _records(caller).filter(pk=_ID))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from itertools import count
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -252,6 +253,7 @@ class Following(_Compiling):
         self._takes = takes
 
     @staticmethod
+    @cache
     def is_possible() -> bool:
         """Tell whether the database can do it."""
         return bool(connections[DEFAULT_DB_ALIAS].vendor == _POSTGRESQL)

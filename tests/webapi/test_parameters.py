@@ -582,6 +582,13 @@ def test_xml_carries_these_characters(text: str) -> None:
     assert xml_text(text) == text
 
 
+def test_xml_carries_the_characters_of_its_grammar_and_no_others() -> None:
+    parts = (range(0x20, 0xD800), range(0xE000, 0xFFFE), range(0x10000, 0x110000))
+    allowed = set("\t\n\r").union(*(map(chr, part) for part in parts))
+
+    assert {each for each in map(chr, range(sys.maxunicode + 1)) if is_xml_text(each)} == allowed
+
+
 @pytest.mark.parametrize(
     "character", ["\0", "\x0b", "\x1f", "\ud800", chr(0xDFFF), "\ufffe", "\uffff"]
 )

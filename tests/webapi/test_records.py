@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -22,7 +23,7 @@ from tests.webapi.test_renderers import CARRIED
 from voicemail.actions import VoicemailboxElement
 from voicemail.models import Voicemailbox
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, as_text
-from voicemail_site.webapi.records import JSON, XML, Records, Syntax, WireText, wire_columns
+from voicemail_site.webapi.records import JSON, XML, Records, Syntax, WireRecord, WireText, as_row
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
 
 ELEMENT = Element(
@@ -54,6 +55,11 @@ def written(renderer: Any, child: Any) -> bytes:
     return written
 
 
+def rows_of(texts: Sequence[Sequence[Any]]) -> list[Any]:
+    """Make the rows that the database would give."""
+    return [as_row([str(text) for text in each]) for each in texts]
+
+
 def document_of(child: Any) -> dict[str, Any]:
     """Build a document around them."""
     return {"Response": {"Context": "c", "Result": {"Boxes": {"Box": child}}, "End": "e"}}
@@ -66,7 +72,7 @@ def document_of(child: Any) -> dict[str, Any]:
 def test_rows_are_written_as_their_trees_are(renderer: Any, rows: list[Any]) -> None:
     trees = [plain(ELEMENT, iter(row)) for row in rows]
 
-    assert written(renderer, Records(ELEMENT, rows)) == written(renderer, trees)
+    assert written(renderer, Records(ELEMENT, rows_of(rows))) == written(renderer, trees)
 
 
 @given(rows=ROWS)
@@ -74,27 +80,42 @@ def test_rows_are_written_as_their_trees_are(renderer: Any, rows: list[Any]) -> 
 def test_rows_are_written_as_the_plain_way_writes_their_trees(rows: list[Any]) -> None:
     trees = [plain(ELEMENT, iter(row)) for row in rows]
 
-    assert written(XMLRenderer(), Records(ELEMENT, rows)) == written(PlainRenderer(), trees)
-    assert written(JSONRenderer(), Records(ELEMENT, rows)) == plain_json(document_of(trees))
+    records = Records(ELEMENT, rows_of(rows))
+    assert written(XMLRenderer(), records) == written(PlainRenderer(), trees)
+    assert written(JSONRenderer(), records) == plain_json(document_of(trees))
 
 
 @pytest.mark.parametrize("renderer", RENDERERS, ids=lambda each: type(each).__name__)
 @given(pieces=st.lists(ROWS.filter(bool), min_size=1, max_size=3))
 def test_pieces_are_written_as_one_list_is(renderer: Any, pieces: list[Any]) -> None:
-    rows: Sequence[Any] = [row for piece in pieces for row in piece]
-    rest = (piece for piece in pieces[1:]) if len(pieces) > 1 else None
+    first, *others = map(rows_of, pieces)
+    rest = (piece for piece in others) if others else None
 
-    assert written(renderer, Records(ELEMENT, pieces[0], rest)) == written(
-        renderer, Records(ELEMENT, rows)
+    assert written(renderer, Records(ELEMENT, first, rest)) == written(
+        renderer, Records(ELEMENT, [*first, *chain.from_iterable(others)])
     )
 
 
-def test_what_a_row_has_beyond_its_columns_is_left_out() -> None:
-    row = (1, "a", "b", "c")
+@pytest.mark.parametrize("renderer", RENDERERS, ids=lambda each: type(each).__name__)
+def test_many_rows_are_written_as_their_trees_are(renderer: Any) -> None:
+    rows = [(number, "<" * (number % 3), "name", "") for number in range(1_001)]
+    trees = [plain(ELEMENT, iter(row)) for row in rows]
+
+    assert written(renderer, Records(ELEMENT, rows_of(rows))) == written(renderer, trees)
+
+
+def test_what_a_row_has_beyond_its_texts_is_left_out() -> None:
+    row = as_row(["1", "a", "b", "c"])
 
     assert written(XMLRenderer(), Records(ELEMENT, [(*row, 99)])) == written(
         XMLRenderer(), Records(ELEMENT, [row])
     )
+
+
+@pytest.mark.parametrize("renderer", RENDERERS, ids=lambda each: type(each).__name__)
+def test_a_text_never_moves_into_another_element(renderer: Any) -> None:
+    with pytest.raises(UnserializableContentError):
+        written(renderer, Records(ELEMENT, rows_of([(1, "a\x1fb", "", "")])))
 
 
 @pytest.mark.parametrize("syntax", [XML, JSON])
@@ -108,7 +129,7 @@ def test_what_is_special_and_printable_is_marked(syntax: Syntax) -> None:
 @pytest.mark.parametrize("text", ["\0", "\x1f", "\ufffe", "\ud800"])
 def test_a_record_that_xml_cannot_carry_is_never_written(text: str) -> None:
     with pytest.raises(UnserializableContentError):
-        written(XMLRenderer(), Records(ELEMENT, [(1, text, "", "")]))
+        written(XMLRenderer(), Records(ELEMENT, rows_of([(1, text, "", "")])))
 
 
 @pytest.mark.parametrize("renderer", [XMLRenderer(), JSONRenderer()])
@@ -147,10 +168,10 @@ def test_the_database_makes_the_texts_of_the_wire(
 @pytest.mark.django_db
 def test_a_row_has_the_texts_of_its_object() -> None:
     box = make_voicemailbox(make_organization(make_account()), mailbox=1001)
-    (row,) = Voicemailbox.unscoped.values_list(*wire_columns(VoicemailboxElement))
+    (row,) = Voicemailbox.unscoped.values_list(WireRecord(VoicemailboxElement))
 
     box.refresh_from_db()
-    assert tuple(map(str, row)) == VoicemailboxElement.texts_of(box)
+    assert row == as_row(VoicemailboxElement.texts_of(box))
 
 
 @pytest.mark.parametrize(

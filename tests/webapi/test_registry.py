@@ -23,7 +23,7 @@ from voicemail_site.webapi.elements import Element, Member, Tree
 from voicemail_site.webapi.grammar import generated_modules, module_files
 from voicemail_site.webapi.management.commands.api_reference import ROLES
 from voicemail_site.webapi.parameters import ActionParameters, Boolean, Choice, Integer, Text
-from voicemail_site.webapi.records import Records
+from voicemail_site.webapi.records import Records, as_row
 from voicemail_site.webapi.reference import reference
 from voicemail_site.webapi.registry import RegistryError, actions, register
 
@@ -148,7 +148,7 @@ def _greet(_own_registry: None) -> None:
             organization = Organization.objects.visible_to(caller).earliest("id")
             text = " ".join([values["whom"]] * values["times"])
             text = text.upper() if values["is_loud"] else text
-            return {"Greeting": Records(GREETING, [(organization.domain, text)])}
+            return {"Greeting": Records(GREETING, [as_row([organization.domain, text])])}
 
 
 with_greet = pytest.mark.usefixtures("_greet")

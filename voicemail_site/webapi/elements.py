@@ -29,7 +29,7 @@ def as_text(value: object) -> str:
         case bool():
             return "true" if value else "false"
         case datetime():
-            return value.astimezone(UTC).replace(microsecond=0).isoformat()
+            return value.astimezone(UTC).isoformat(timespec="seconds")
         case Decimal():
             return f"{value:.2f}"
         case _:

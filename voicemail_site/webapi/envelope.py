@@ -102,7 +102,7 @@ def echoed_parameters(answer: Answer) -> Sequence[Tree]:
     sent = {
         name: fields[name].echoed(value) if name in fields else value
         for name, value in answer.parameters.items()
-        if is_ncname(name)
+        if name in fields or is_ncname(name)
     }
     if answer.action is not None and answer.applies_defaults:
         sent |= answer.action.Parameters.defaults(answer.parameters)

@@ -26,9 +26,10 @@ def is_ncname(name: str) -> bool:
 
 def is_xml_text(text: str) -> bool:
     """Tell whether XML 1.0 can carry every character of this text."""
-    return _NOT_XML.search(text) is None
+    # Whatever is printable can be carried, and is seen sooner.
+    return text.isprintable() or _NOT_XML.search(text) is None
 
 
 def xml_text(text: str) -> str:
     """Replace each character that XML 1.0 can't carry by U+FFFD."""
-    return _NOT_XML.sub("\ufffd", text)
+    return text if text.isprintable() else _NOT_XML.sub("\ufffd", text)

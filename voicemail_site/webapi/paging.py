@@ -10,7 +10,7 @@ from django.db.models import BigIntegerField, Func, QuerySet, Subquery
 
 from voicemail_site.statements import LIMIT, OFFSET
 from voicemail_site.webapi.elements import Element, Tree
-from voicemail_site.webapi.records import Records, Rest, Row, wire_columns
+from voicemail_site.webapi.records import Records, Rest, Row, WireRecord
 
 Rows: TypeAlias = "QuerySet[Any, Any]"
 
@@ -22,7 +22,7 @@ _READINGS = 3
 
 
 class Source(Protocol):
-    """A statement about a page: its rows are an element's texts, and Found last if it is asked."""
+    """A statement about a page: its rows are an element's, and have Found last if it is asked."""
 
     def fetch(self, *, limit: int, offset: int) -> Sequence[Row]:
         """Give all rows of the page."""
@@ -92,9 +92,9 @@ def page_of(rows: Rows, element: Element, *, number: Rows | None, is_deep: bool)
     The number stands in the statement that reads the rows, so both see one snapshot. Deep in a
     list the ids are found first, in an index: what lies before the page is never looked up.
     """
-    columns: tuple[Any, ...] = wire_columns(element)
+    columns: list[Any] = [WireRecord(element)]
     if number is not None:
-        columns = (*columns, _Number(number))
+        columns.append(_Number(number))
     if is_deep:
         rows = rows.filter(pk__in=_PageOf(rows.values("pk")))
     return rows.values_list(*columns)

@@ -25,6 +25,9 @@ from voicemail_site.webapi.renderers import is_legal_callback
 
 MAX_BIGINT = 2**63 - 1
 
+_INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_IDENTIFIER = re.compile(r"[1-9][0-9]{0,18}")
+
 NOT_CARRIED = "Value must not contain control characters, and must be valid UTF-8."
 NOT_A_TEXT = "Value must be one text, not a list or a map."
 
@@ -160,28 +163,29 @@ class Integer(WireField):
         super().__init__(**kwargs)
         self.minimum = minimum
         self.maximum = maximum
+        self.digits = len(str(maximum))
         self.taken = taken
         self.invalid = Code.INTEGER_INVALID
 
     def to_internal_value(self, data: str) -> int:
-        if not re.fullmatch(r"-?(?:0|[1-9][0-9]*)", data):
+        if not _INTEGER.fullmatch(data):
             raise self.error(
                 self.invalid, f"Value must be an integer from {self.minimum} to {self.maximum}."
             )
         if data.startswith("-") or (data == "0" and self.minimum > 0):
             raise self.error(Code.INTEGER_TOO_SMALL, f"Value may be no less than {self.minimum}")
         # The length first: a conversion takes time that grows with the square of the digits.
-        if len(data) > len(str(self.maximum)) or int(data) > self.maximum:
+        if len(data) > self.digits or (value := int(data)) > self.maximum:
             raise self.error(Code.INTEGER_TOO_BIG, f"Value may be no more than {self.maximum}")
-        return int(data)
+        return value
 
 
 class Identifier(WireField):
     """The id of an object: a positive integer of up to 64 bits."""
 
     def to_internal_value(self, data: str) -> Any:
-        if re.fullmatch(r"[1-9][0-9]{0,18}", data) and int(data) <= MAX_BIGINT:
-            return int(data)
+        if _IDENTIFIER.fullmatch(data) and (value := int(data)) <= MAX_BIGINT:
+            return value
         raise self.error(Code.INTEGER_INVALID, "Value must be a positive integer.")
 
 
@@ -209,9 +213,10 @@ class Boolean(WireField):
     """``true`` or ``false``, in any case."""
 
     def to_internal_value(self, data: str) -> bool:
-        if data.lower() not in ("true", "false"):
+        text = data.lower()
+        if text not in ("true", "false"):
             raise self.error(Code.BOOLEAN_INVALID)
-        return data.lower() == "true"
+        return text == "true"
 
 
 class Choice(WireField):
@@ -442,10 +447,9 @@ def is_carried(value: Value) -> bool:
 def usable_callback(sent: Mapping[str, Value]) -> str | None:
     """Give the JSONP callback to wrap the answer in, if one was asked for and may be used."""
     callback = sent.get("Callback")
-    is_usable = settings.JSONP_ENABLED and sent.get("Output") == "json"
-    if is_usable and isinstance(callback, str) and is_legal_callback(callback):
-        return callback
-    return None
+    if not isinstance(callback, str) or sent.get("Output") != "json":
+        return None
+    return callback if settings.JSONP_ENABLED and is_legal_callback(callback) else None
 
 
 def _callback_errors(callback: Value) -> Iterator[RequestError]:

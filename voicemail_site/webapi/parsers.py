@@ -10,9 +10,9 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from io import BytesIO
-from typing import IO, Any, Never, TypeAlias
+from typing import IO, Any, NamedTuple, Never, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from django.core.exceptions import SuspiciousMultipartForm
@@ -195,12 +195,14 @@ class _Array(dict[str, Value]):
 
     def _set(self, key: str, value: Value) -> None:
         self[key] = value
-        if _INDEX.fullmatch(key):
+        if key.isdecimal() and _INDEX.fullmatch(key):
             self.next_index = max(self.next_index, int(key) + 1)
 
 
 def _path(name: str) -> tuple[str, list[str]]:
     """Split ``a[b][]`` into ``a`` and its keys; a name with an unclosed bracket is literal."""
+    if "[" not in name:
+        return name, []
     base, bracket, rest = name.partition("[")
     keys: list[str] = []
     is_open = bool(base and bracket)
@@ -222,8 +224,7 @@ def _count(value: Value) -> int:
     return max(1, sum(_count(item) for item in value.values()))
 
 
-@dataclass(frozen=True)
-class _Word:
+class _Word(NamedTuple):
     """A pair that is not decoded yet; a part of a multipart body may declare its own charset."""
 
     name: bytes
@@ -242,13 +243,14 @@ def _check_number(number: int) -> None:
 
 
 def _form_words(data: bytes) -> Iterator[_Word]:
+    is_quoted = b"%" in data or b"+" in data
     number = 0  # Counted already here, so that hostile bytes are not all taken apart.
     for word in data.split(b"&"):
         name, equals, value = word.partition(b"=")
         if name and equals:
             number += 1
             _check_number(number)
-            yield _Word(_unquoted(name), _unquoted(value))
+            yield _Word(_unquoted(name), _unquoted(value)) if is_quoted else _Word(name, value)
 
 
 def _unquoted(data: bytes) -> bytes:
@@ -331,22 +333,21 @@ def _with_readable_syntax(body: bytes, charset: str | None) -> tuple[bytes, str 
 
 def _texts(words: list[_Word], charset: str | None) -> list[Pair]:
     """Decode the words of a request in one charset, except where a word declares its own."""
-    charset = charset or _guessed_charset(words)
+    if charset is None:
+        # An existing client sends names in ISO-8859-1 and doesn't say so.
+        with suppress(UnicodeDecodeError):
+            return [
+                (
+                    word.name.decode(),
+                    _decoded(word.value, word.charset) if word.charset else word.value.decode(),
+                )
+                for word in words
+            ]
+        charset = "iso-8859-1"
     return [
         (_decoded(word.name, charset), _decoded(word.value, word.charset or charset))
         for word in words
     ]
-
-
-def _guessed_charset(words: list[_Word]) -> str:
-    # An existing client sends names in ISO-8859-1 and doesn't say so.
-    try:
-        for word in words:
-            word.name.decode("utf-8")
-            (b"" if word.charset else word.value).decode("utf-8")
-    except UnicodeDecodeError:
-        return "iso-8859-1"
-    return "utf-8"
 
 
 def _decoded(data: bytes, charset: str) -> str:
