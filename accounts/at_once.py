@@ -12,12 +12,11 @@ carried out like any other then, in a transaction with locks, which tells what i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 from django.db import models
-from django.utils import timezone
 
 from accounts.authentication import LIVE_SESSION
 from accounts.models import Channel, Role, Session, User
@@ -26,9 +25,12 @@ from accounts.scoping import ACCOUNT_OF_CALLER, ScopedStatement
 from voicemail_site.logs import request_id
 from voicemail_site.statements import Following, Param, Query, Row, with_constants
 from voicemail_site.webapi.elements import Tree
-from voicemail_site.writes import Fields, delete_parts, insert_sql, own_fields, update_sql
+from voicemail_site.writes import delete_parts, insert_sql, own_fields, update_sql
 
 _ACCOUNT: Final = User._meta.get_field("account")
+# The time at which the session must be live is that of the write as well.
+_NOW: Final = Param.of(Session, "expires", "now")
+_TIMES: Final = frozenset({"created", "modified"})
 _TARGET = "(SELECT id FROM target)"
 
 
@@ -73,11 +75,9 @@ class AtOnce(Following, ABC):
         }
         before, write, arguments = self.write()
         recorded = recording(self.model, write, name=name, source=f"{name}, first", given=given)
-        facts = [
-            Param(field.attname, field)
-            for field in recorded_fields(self.model)
-            if field.attname not in given
-        ]
+        facts = _params(
+            [field for field in recorded_fields(self.model) if field.attname not in given]
+        )
         parts = (target, *before, *recorded)
         return "".join(f", {part}" for part in parts), [*params, *arguments, *facts]
 
@@ -118,8 +118,12 @@ class Insertion(AtOnce):
         )
 
     def values_of(self, instance: models.Model) -> dict[str, Any]:
-        """Give the values of a new object's row."""
-        return _new({field.name: field.pre_save(instance, True) for field in self._fields})
+        """Give the values of a new object's row but its times."""
+        return {
+            _named(field.name): field.pre_save(instance, True)
+            for field in self._fields
+            if field.name not in _TIMES
+        }
 
     def write(self) -> tuple[list[str], str, Sequence[Param]]:
         fields = own_fields(self.model)
@@ -142,8 +146,8 @@ class Update(AtOnce):
 
     @staticmethod
     def values_of(sent: Mapping[str, Any]) -> dict[str, Any]:
-        """Give the values of the columns."""
-        return _new({**sent, "modified": timezone.now()})
+        """Give the values of the columns but Modified."""
+        return {_named(name): value for name, value in sent.items()}
 
     def write(self) -> tuple[list[str], str, Sequence[Param]]:
         changed = self._changed
@@ -154,7 +158,7 @@ class Update(AtOnce):
         given = {"modified": 'GREATEST("modified", %s)'}
         sql = update_sql(self.model, fields, _TARGET, given)  # type: ignore[arg-type]  # no relation back
         is_changed = f"({present}) IS DISTINCT FROM ({slots})"
-        return [], f"{sql} AND {is_changed}", [*_params(fields), *_params(changed)]  # type: ignore[arg-type]  # as above
+        return [], f"{sql} AND {is_changed}", [*_params(fields), *_params(changed)]
 
 
 class Deletion(AtOnce):
@@ -167,12 +171,12 @@ class Deletion(AtOnce):
         return gone(others), own, ()
 
 
-def _new(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"new_{name}": value for name, value in values.items()}
+def _named(name: str) -> str:
+    return f"new_{name}"
 
 
-def _params(fields: Fields) -> list[Param]:
-    return [Param(f"new_{field.name}", field) for field in fields]
+def _params(fields: Iterable[Any]) -> list[Param]:
+    return [_NOW if field.name in _TIMES else Param(_named(field.name), field) for field in fields]
 
 
 @dataclass(frozen=True)
@@ -188,6 +192,5 @@ class Attempt:
 
         None if there is no such session. Raises IntegrityError where others wrote meanwhile.
         """
-        facts = {"created": timezone.now(), "request_id": request_id.get()}
-        found = self.statement.fetch(**session, **self.values, **facts)
+        found = self.statement.fetch(**session, **self.values, new_request_id=request_id.get())
         return next(iter(found), None)

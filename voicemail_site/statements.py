@@ -84,6 +84,7 @@ _planned: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
 class PreparedSQL:
     """The text of a statement for one engine, with a ``%s`` for each argument.
 
+    ``places`` tells which argument each ``%s`` takes, where one is taken several times.
     PostgreSQL keeps its plan for as long as the connection lives, unless ``is_planned_anew``:
     that is for statements whose best plan depends on the arguments. One of many is planned anew as
     soon as a connection keeps many plans.
@@ -94,6 +95,7 @@ class PreparedSQL:
         sql: str,
         arguments: int,
         *,
+        places: Sequence[int] | None = None,
         is_planned_anew: bool = False,
         is_one_of_many: bool = False,
     ) -> None:
@@ -101,7 +103,8 @@ class PreparedSQL:
         self._is_planned_anew = is_planned_anew
         self._is_one_of_many = is_one_of_many
         self._name = f"statement_{next(_numbers)}"
-        self._numbered = sql % tuple(f"${n + 1}" for n in range(arguments))
+        self._places = places
+        self._numbered = sql % tuple(f"${n + 1}" for n in places or range(arguments))
         slots = ", ".join(["%s"] * arguments)
         self._execute = f"EXECUTE {self._name} ({slots})" if slots else f"EXECUTE {self._name}"
 
@@ -110,12 +113,12 @@ class PreparedSQL:
         database = cursor.db
         is_kept = not self._is_planned_anew and database.vendor == _POSTGRESQL
         if not is_kept or not settings.DATABASE_PREPARE:
-            cursor.execute(self.sql, arguments)
+            self.run_once(cursor, arguments)
             return
         names = _planned.setdefault(database.connection, set())
         if self._name not in names:
             if len(names) >= (_MOST_OF_MANY if self._is_one_of_many else _MOST_PLANS):
-                cursor.execute(self.sql, arguments)
+                self.run_once(cursor, arguments)
                 return
             cursor.execute(f"PREPARE {self._name} AS {self._numbered}")
             names.add(self._name)
@@ -125,6 +128,12 @@ class PreparedSQL:
             # A column's type was altered, and the plan is of no use any more.
             database.close_at = 0
             raise
+
+    def run_once(self, cursor: Any, arguments: Sequence[Any]) -> None:
+        """Run the statement with a plan of its own."""
+        if self._places is not None:
+            arguments = [arguments[n] for n in self._places]
+        cursor.execute(self.sql, arguments)
 
 
 class _Compiling:
@@ -203,7 +212,7 @@ class Statement(_Compiling):
         if compiled.text is None:
             return
         with _snapshot(), connection.chunked_cursor() as cursor:
-            cursor.execute(compiled.text.sql, compiled.arguments(connection, values))
+            compiled.text.run_once(cursor, compiled.arguments(connection, values))
             rows = cursor.fetchmany(chunk)
             while rows:
                 yield compiled.convert(rows)
@@ -216,8 +225,9 @@ class Statement(_Compiling):
         sql, params = query.sql, query.params
         if connection.vendor == _POSTGRESQL:
             sql, params = with_constants(sql, params)
-        text = PreparedSQL(sql, len(params), is_planned_anew=self._is_planned_anew)
-        return _Compiled(text, params, query.convert)
+        places, distinct = _distinct(params)
+        text = PreparedSQL(sql, len(distinct), places=places, is_planned_anew=self._is_planned_anew)
+        return _Compiled(text, distinct, query.convert)
 
     def query(self) -> Query | None:
         """Give the SQL for the engine in use, None where no row can ever be found."""
@@ -287,8 +297,11 @@ class Following(_Compiling):
             found = [row[width:] for row in rows if row is not whose]
             return [(first.convert([whose[:width]])[0], convert(found))]
 
-        prepared = PreparedSQL(text, len(params), is_one_of_many=self.is_one_of_many)
-        return _Compiled(prepared, params, paired)
+        places, distinct = _distinct(params)
+        prepared = PreparedSQL(
+            text, len(distinct), places=places, is_one_of_many=self.is_one_of_many
+        )
+        return _Compiled(prepared, distinct, paired)
 
     def between(self, first: Query) -> tuple[str, Sequence[Param]]:
         """Give further parts for the WITH of the statement, each after a comma."""
@@ -337,6 +350,20 @@ def with_constants(
             words.append("%s")
             left.append(each)
     return sql.replace("%%", "%%%%") % tuple(words), left
+
+
+def _distinct(params: Sequence[Any]) -> tuple[list[int], list[Any]]:
+    """Give each Param once, by its name, and which of them each place takes."""
+    numbers: dict[Any, int] = {}
+    distinct: list[Any] = []
+    places = []
+    for each in params:
+        key = each.name if isinstance(each, Param) else object()
+        if key not in numbers:
+            numbers[key] = len(distinct)
+            distinct.append(each)
+        places.append(numbers[key])
+    return places, distinct
 
 
 def _columns(number: int) -> str:

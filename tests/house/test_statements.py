@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import patch
@@ -89,6 +90,25 @@ def test_the_sql_is_made_once(organization: Organization) -> None:
         statement.fetch(id=number)
 
     assert len(made) == 1
+
+
+@pytest.mark.parametrize("is_prepared", [True, False])
+def test_a_value_that_stands_in_two_places_is_sent_once(
+    organization: Organization, settings: Any, is_prepared: bool
+) -> None:
+    settings.DATABASE_PREPARE = is_prepared
+    make_organization(organization.account)
+    statement = Statement(
+        lambda: Organization.unscoped.filter(
+            pk__gte=Param.of(Organization, "id"), pk__lte=Param.of(Organization, "id")
+        )
+    )
+    with CaptureQueriesContext(connection) as captured:
+        assert statement.fetch(id=organization.pk) == [organization]
+
+    sql = captured.captured_queries[-1]["sql"]
+    is_sent_once = is_prepared and connection.vendor == "postgresql"
+    assert len(re.findall(rf"\b{organization.pk}\b", sql)) == (1 if is_sent_once else 2)
 
 
 def test_a_page_begins_and_ends_where_it_is_told(account: Account) -> None:
