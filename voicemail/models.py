@@ -42,6 +42,7 @@ from accounts.validators import (
     validate_username,
 )
 from voicemail import validators
+from voicemail_site.constraints import CompiledCheck
 from voicemail_site.statements import Param, Statement
 
 REQUIRED_VALUE = "This value is required."
@@ -273,15 +274,15 @@ class Voicemailbox(TimestampedModel):
                 & _is_short("username", USERNAME_MAX_LENGTH),
                 name="address_username_form",
             ),
-            models.CheckConstraint(
+            CompiledCheck(
                 condition=Q(email="") | _is_email("email", EMAIL_MAX_LENGTH),
                 name="email_is_one_address",
             ),
-            models.CheckConstraint(
+            CompiledCheck(
                 condition=Q(pager="") | _is_email("pager", validators.PAGER_MAX_LENGTH),
                 name="pager_is_one_address",
             ),
-            models.CheckConstraint(
+            CompiledCheck(
                 condition=Q(mwi="") | _is_user_address("mwi"),
                 name="mwi_is_a_user_address",
             ),
@@ -293,7 +294,7 @@ class Voicemailbox(TimestampedModel):
                 condition=Q(notify_pager=NotifyPager.NO) | ~Q(pager=""),
                 name="pager_is_given_when_notified",
             ),
-            models.CheckConstraint(
+            CompiledCheck(
                 condition=Q(
                     status__in=Status.values,
                     timezone__in=Timezone.values,
