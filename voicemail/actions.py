@@ -105,9 +105,11 @@ def _of_account(model: type[Voicemailbox | MailboxTally], caller: User) -> Query
 
 
 def _of_organization(model: type[Voicemailbox | MailboxTally], caller: User) -> QuerySet[Any]:
-    """Give the caller's rows of an organization, by its account: every index begins with that."""
-    organizations = Organization.objects.visible_to(caller).filter(pk=_ORGANIZATION_ID)
+    """Give the caller's rows of an organization; every index of them begins with their account."""
     rows = model.objects.visible_to(caller).filter(organization=_ORGANIZATION_ID)
+    if not caller.is_system_admin:  # The account is the caller's.
+        return rows
+    organizations = Organization.objects.visible_to(caller).filter(pk=_ORGANIZATION_ID)
     return rows.filter(account=Subquery(organizations.values("account")))
 
 

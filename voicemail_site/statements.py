@@ -293,7 +293,7 @@ class Following(_Compiling):
         def paired(rows: list[Row]) -> Sequence[Any]:
             if not rows:
                 return []
-            (whose,) = (row for row in rows if row[0] is not None)
+            whose = next(row for row in rows if row[0] is not None)
             found = [row[width:] for row in rows if row is not whose]
             return [(first.convert([whose[:width]])[0], convert(found))]
 
