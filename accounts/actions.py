@@ -122,7 +122,7 @@ class ListingAction(Action):
 
     def _require(self, caller: User, owner: str, value: Any) -> None:
         reference: Any = self.Parameters.declared()[owner]
-        if not reference.is_recognized(caller, value):
+        if reference.find(caller, value) is None:
             raise ActionError(reference.missing)
 
 

@@ -30,14 +30,8 @@ class ScopedReference(Reference):
 class ListedReference(ScopedReference):
     """A reference to what has the list that is asked for.
 
-    Records prove that the caller administers it. It is looked up where there are none.
+    Records prove that the caller administers it. Where there are none, ``ListingAction``
+    looks it up.
     """
 
-    target = "owner"
-
-    def find(self, caller: User, value: Any) -> Any | None:
-        return value
-
-    def is_recognized(self, caller: User, value: Any) -> bool:
-        """Tell whether the caller administers it."""
-        return super().find(caller, value) is not None
+    is_found_later = True

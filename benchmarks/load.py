@@ -8,7 +8,7 @@ from __future__ import annotations
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 RECEIVED = 262_144
@@ -47,10 +47,13 @@ class BadAnswerError(Exception):
 class _Connection:
     """One client."""
 
-    def __init__(self, port: int, calls: Calls, outcome: Outcome) -> None:
+    def __init__(
+        self, port: int, calls: Calls, outcome: Outcome, opened: socket.socket | None
+    ) -> None:
         self.address = ("127.0.0.1", port)
         self.calls = calls
         self.outcome = outcome
+        self.opened = opened
         self.socket: socket.socket | None = None
 
     def begin(self, selector: selectors.BaseSelector) -> bool:
@@ -62,7 +65,9 @@ class _Connection:
         self.missing: int | None = None
         self.began = time.perf_counter()
         if self.socket is None:
-            self.socket = socket.create_connection(self.address, timeout=TIMEOUT)
+            self.socket = self.opened or socket.create_connection(self.address, timeout=TIMEOUT)
+            self.opened = None
+            self.socket.settimeout(TIMEOUT)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(self.socket, selectors.EVENT_READ, self)
         self.socket.sendall(request)
@@ -121,12 +126,24 @@ class _Connection:
             self.socket = None
 
 
-def send(port: int, *several: Calls, seconds: float) -> dict[str, Outcome]:
-    """Let all clients send for some seconds, and wait for the last answers."""
+Connect = Callable[[int], list[socket.socket]]
+
+
+def send(
+    port: int, *several: Calls, seconds: float, connect: Connect | None = None
+) -> dict[str, Outcome]:
+    """Let all clients send for some seconds, and wait for the last answers.
+
+    Connections that stay open are opened by ``connect``, if it is given.
+    """
+    kept = sum(calls.clients for calls in several if calls.is_kept)
+    opened = iter(connect(kept) if connect is not None else ())
     outcomes = {calls.of: Outcome() for calls in several}
     with selectors.DefaultSelector() as selector:
         connections = [
-            _Connection(port, calls, outcomes[calls.of])
+            _Connection(
+                port, calls, outcomes[calls.of], next(opened, None) if calls.is_kept else None
+            )
             for calls in several
             for _ in range(calls.clients)
         ]

@@ -71,7 +71,9 @@ class Runner:
 
     def _round(self, target: Target, calls: Calls) -> tuple[Outcome, Cpu]:
         before = target.server.cpu()
-        outcome = send(target.server.port, calls, seconds=self.seconds)[calls.of]
+        server = target.server
+        outcomes = send(server.port, calls, seconds=self.seconds, connect=server.connect)
+        outcome = outcomes[calls.of]
         return outcome, target.server.cpu() - before
 
     def p95s(self, target: Target, make: Make, others: Make) -> tuple[float, float]:
@@ -83,7 +85,8 @@ class Runner:
         return statistics.median(alone), statistics.median(beside)
 
     def _p95(self, target: Target, calls: Calls, *others: Calls) -> float:
-        outcomes = send(target.server.port, calls, *others, seconds=self.seconds)
+        server = target.server
+        outcomes = send(server.port, calls, *others, seconds=self.seconds, connect=server.connect)
         times = outcomes[calls.of].durations
         return statistics.quantiles(times, n=20, method="inclusive")[-1] * 1000
 

@@ -68,6 +68,29 @@ class WebServer:
         )
         return [pid for (pid,) in rows]
 
+    def connect(self, number: int) -> list[socket.socket]:
+        """Open connections to it, spread evenly over the workers.
+
+        A worker keeps the connections that it has accepted, and now and then one accepts all that
+        are opened at a time: half of the processors are idle then.
+        """
+        workers = self.workers()
+        most = -(-number // len(workers))
+        opened: list[socket.socket] = []
+        while len(opened) < number:
+            connection = socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS)
+            held = [0] * len(workers)
+            while sum(held) <= len(opened):
+                time.sleep(0.001)
+                held = [_connections(pid, self.port) for pid in workers]
+            if max(held) > most:
+                connection.close()
+                while sum(_connections(pid, self.port) for pid in workers) > len(opened):
+                    time.sleep(0.001)
+            else:
+                opened.append(connection)
+        return opened
+
     def forget_peak(self) -> int:
         """Let the peak of the workers' memory begin anew; give what they hold now, in bytes."""
         for pid in self.workers():
@@ -96,6 +119,19 @@ def _cpu_seconds(pid: int) -> float:
     # The name before the last bracket may have spaces in it.
     words = text.rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / TICKS
+
+
+def _connections(pid: int, port: int) -> int:
+    """Count the connections to a port that a process has accepted."""
+    sockets = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            sockets.add(str(each.readlink()))
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(
+        local.endswith(f":{port:04X}") and state == "01" and f"socket:[{inode}]" in sockets
+        for _, local, _, state, _, _, _, _, _, inode, *_ in rows
+    )
 
 
 @contextmanager

@@ -52,9 +52,6 @@ class CompiledCheck(models.CheckConstraint):
 class CompileChecks(Operation):
     """Make compiled checks of a model's checks of these names; on SQLite nothing is to be done."""
 
-    reduces_to_sql = True
-    reversible = True
-
     def __init__(self, model_name: str, names: Sequence[str]) -> None:
         self.model_name = model_name
         self.names = names

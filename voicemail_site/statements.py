@@ -1,4 +1,4 @@
-"""Statements whose SQL is made once for the life of the process, and planned once a connection.
+"""Statements whose SQL is made once for the life of the process, and prepared once a connection.
 
 Django makes a query's SQL anew each time, and PostgreSQL a plan for it; for a short query the two
 take several times as long as running it (docs/performance.md, What was done). A statement is
@@ -85,9 +85,9 @@ class PreparedSQL:
     """The text of a statement for one engine, with a ``%s`` for each argument.
 
     ``places`` tells which argument each ``%s`` takes, where one is taken several times.
-    PostgreSQL keeps its plan for as long as the connection lives, unless ``is_planned_anew``:
-    that is for statements whose best plan depends on the arguments. One of many is planned anew as
-    soon as a connection keeps many plans.
+    PostgreSQL keeps it for as long as the connection lives, and from the sixth use on decides
+    whether one plan does for all arguments. What ``is_planned_anew`` is never kept: its cost is
+    estimated too badly for that. One of many is not as soon as a connection keeps many.
     """
 
     def __init__(

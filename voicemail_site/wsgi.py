@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from django.conf import settings
 from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import close_old_connections, reset_queries
+from django.db import reset_queries
 
 from voicemail_site.requests import Request
 
@@ -24,9 +24,7 @@ _CHUNKS_MAX_BYTES = 16 * 1024 * 1024
 _django = get_wsgi_application()
 _django.request_class = Request
 
-# Each looks at all connections. What one of them is too old for, or can't be used for any more,
-# is seen after a request as well, and queries are only kept for DEBUG.
-request_started.disconnect(close_old_connections)
+# It looks at all connections for the queries that only DEBUG keeps.
 if not settings.DEBUG:
     request_started.disconnect(reset_queries)
 

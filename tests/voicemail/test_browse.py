@@ -198,23 +198,81 @@ def test_an_empty_account_counts_as_not_sent(
     assert reply.is_completed
 
 
-@pytest.mark.parametrize(
+# A short page is found with the session; each of the others takes a way of its own.
+WAYS: tuple[dict[str, Any], ...] = (
+    {},
+    {"CalcFound": "false"},
+    {"Limit": 0},
+    {"Limit": 0, "CalcFound": "false"},
+    {"Limit": 25_000},
+    {"Offset": 1_000},
+    {"Offset": 1_000, "CalcFound": "false"},
+)
+OWNERS = pytest.mark.parametrize(
     ("parameter", "code"),
     [
         ("AccountId", "AccountAuthorization.Required"),
         ("OrganizationId", "OrganizationAuthorization.Required"),
     ],
 )
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("is_missing", [False, True], ids=["foreign", "missing"])
+@OWNERS
 def test_a_foreign_account_or_organization_is_an_error_of_the_action(
-    as_alice: ApiClient, other_organization: Organization, parameter: str, code: str
+    as_alice: ApiClient,
+    other_organization: Organization,
+    parameter: str,
+    code: str,
+    is_missing: bool,
+    way: dict[str, Any],
 ) -> None:
+    make_voicemailbox(other_organization)
     foreign: dict[str, Any] = {
         "AccountId": other_organization.account_id,
         "OrganizationId": other_organization.pk,
     }
-    reply = as_alice.call("VoicemailboxBrowse", **{parameter: foreign[parameter]})
+    sent = way | {parameter: 2**40 if is_missing else foreign[parameter]}
+    reply = as_alice.call("VoicemailboxBrowse", **sent)
     assert reply.errors == [(code,)]
     assert reply.messages == ["Permission to perform the requested action has not been granted."]
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("name", ["as_alice", "as_staff"])
+@OWNERS
+def test_a_list_without_records_is_no_error(
+    request: pytest.FixtureRequest,
+    organization: Organization,
+    parameter: str,
+    code: str,
+    name: str,
+    way: dict[str, Any],
+) -> None:
+    own: dict[str, Any] = {
+        "AccountId": organization.account_id,
+        "OrganizationId": organization.pk,
+    }
+    api = request.getfixturevalue(name)
+    assert ids(api.call("VoicemailboxBrowse", **{parameter: own[parameter]}, **way)) == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@OWNERS
+def test_a_user_without_a_role_browses_nothing(
+    as_bob: ApiClient,
+    boxes: list[Voicemailbox],
+    parameter: str,
+    code: str,
+    way: dict[str, Any],
+) -> None:
+    own: dict[str, Any] = {
+        "AccountId": boxes[0].account_id,
+        "OrganizationId": boxes[0].organization_id,
+    }
+    reply = as_bob.call("VoicemailboxBrowse", **{parameter: own[parameter]}, **way)
+    assert reply.errors == [("AccountAuthorization.Required",)]
 
 
 def test_staff_browse_every_account(as_staff: ApiClient, boxes: list[Voicemailbox]) -> None:

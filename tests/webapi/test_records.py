@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from django.db.models import BooleanField, DateTimeField, DecimalField, F, IntegerField, Value
+from django.db.models import BooleanField, DateTimeField, DecimalField, IntegerField, Value
 from django.utils.xmlutils import UnserializableContentError
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ from tests.webapi.test_renderers import CARRIED
 from voicemail.actions import VoicemailboxElement
 from voicemail.models import Voicemailbox
 from voicemail_site.webapi.elements import Element, Fixed, Group, Member, as_text
-from voicemail_site.webapi.records import JSON, XML, Records, Syntax, WireRecord, WireText, as_row
+from voicemail_site.webapi.records import JSON, XML, Records, Syntax, WireRecord, as_row
 from voicemail_site.webapi.renderers import JSONPRenderer, JSONRenderer, XMLRenderer
 
 ELEMENT = Element(
@@ -160,9 +160,10 @@ def test_the_database_makes_the_texts_of_the_wire(
         **{name: Value(value, field) for name, (value, field) in values.items()}
     )
     make_account() if not Account.unscoped.exists() else None
-    (row,) = account.values_list(*(WireText(F(name)) for name in values))[:1]
+    element = Element("Values", *(Member(name.title(), name) for name in values))
+    (row,) = account.values_list(WireRecord(element))[:1]
 
-    assert list(map(str, row)) == [as_text(value) for value, _ in values.values()]
+    assert row == as_row([as_text(value) for value, _ in values.values()])
 
 
 @pytest.mark.django_db

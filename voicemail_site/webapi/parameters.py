@@ -193,12 +193,14 @@ class Reference:
     """A mixin for a parameter that refers to an object of the caller's.
 
     ``target`` is the name under which the action gets the object, ``missing`` the code for one
-    that is foreign or does not exist, ``is_action_error`` where that code is reported.
+    that is foreign or does not exist, ``is_action_error`` where that code is reported. What
+    ``is_found_later`` the action looks up itself, if it must.
     """
 
     target: ClassVar[str]
     missing: ClassVar[Code]
     is_action_error: ClassVar[bool] = False
+    is_found_later: ClassVar[bool] = False
 
     def find(self, caller: Any, value: Any) -> object | None:
         """Look the object up among those that the caller may see."""
@@ -300,7 +302,11 @@ class Checked:
         """
         foreign = None
         for name, reference in self.fields.items():
-            if not isinstance(reference, Reference) or name not in self.values:
+            if (
+                not isinstance(reference, Reference)
+                or reference.is_found_later
+                or name not in self.values
+            ):
                 continue
             found = reference.find(caller, self.values[name])
             if found is not None:

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape
@@ -46,6 +46,8 @@ _SEPARATOR = "\x1f"
 class WireText(Func):
     """A column as the wire has it; the same as ``as_text`` gives of its value, by a test."""
 
+    output_field = TextField()
+
     _FORMS = {  # noqa: RUF012  # As Django's own expressions have theirs.
         "postgresql": {
             models.BooleanField: "CASE WHEN %s THEN 'true' ELSE 'false' END",
@@ -61,21 +63,11 @@ class WireText(Func):
         },
     }
 
-    @property
-    def convert_value(self) -> Any:
-        """Take numbers as they come; Django would look at each whether it is one."""
-        return Func._convert_value_noop  # type: ignore[attr-defined]  # not in the stubs
-
     def as_sql(self, compiler: Any, connection: Any, **extra: Any) -> Any:  # type: ignore[override]  # fewer options
         (column,) = self.get_source_expressions()
         sql, params = compiler.compile(column)
         form = self._FORMS[connection.vendor].get(type(column.output_field))
         return (sql, params) if form is None else (form.replace("%s", sql), params)
-
-    def _resolve_output_field(self) -> Any:
-        (column,) = self.get_source_expressions()
-        field = column.output_field
-        return TextField() if type(field) in self._FORMS["sqlite"] else field
 
 
 class WireRecord(Func):
@@ -120,7 +112,7 @@ class _Around(NamedTuple):
 _SLOT = "\0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Syntax:
     """How records are written in one of the forms of the document.
 
@@ -147,17 +139,26 @@ class Syntax:
             for n in range(number):
                 if not self._is_plain("".join(texts[n::number])):
                     texts[n::number] = map(self.escaped, texts[n::number])
-        empty = [n for n in range(number) if not texts[n] and not any(texts[n::number])]
-        around = self._around(element, tuple(empty))
+        bare = self._make_bare(element, texts)
+        around = self._around(element, bare)
         parts = [""] * (2 * len(texts))
         parts[::2] = around.before_texts * len(rows)
         parts[1::2] = texts
         parts[0] = around.before_first
-        text = "".join(parts) + around.after_last
-        if texts.count("") > len(empty) * len(rows):
-            for full, closed in self._empty_ones(element):
-                text = text.replace(full, closed)
-        return text
+        return "".join(parts) + around.after_last
+
+    def _make_bare(self, element: Element, texts: list[str]) -> tuple[int, ...]:
+        """Have the leaves that are empty in a row write their tags themselves, and tell which."""
+        number = len(element.leaves)
+        bare = [n for n in range(number) if not texts[n]]
+        if texts.count("") > sum(texts[n::number].count("") for n in bare):
+            bare = [n for n in range(number) if "" in texts[n::number]]
+        for n in bare:
+            before, after, closed = self._tags(element)[n]
+            texts[n::number] = [
+                f"{before}{text}{after}" if text else closed for text in texts[n::number]
+            ]
+        return tuple(bare)
 
     def escaped(self, text: str) -> str:
         """Give a text as it is written; that it has letters and digits alone is seen sooner."""
@@ -169,18 +170,26 @@ class Syntax:
         """Tell at a glance that a text has nothing special in it."""
         return text.isprintable() and not any(mark in text for mark in self.marks)
 
-    @cache  # noqa: B019  # There are two, and the elements live as long.
-    def _around(self, element: Element, empty: tuple[int, ...]) -> _Around:
-        """Give what stands around the texts of records, some leaves of which are ``empty``."""
+    @lru_cache(maxsize=256)  # noqa: B019  # There are two syntaxes, and they live as long.
+    def _around(self, element: Element, bare: tuple[int, ...]) -> _Around:
+        """Give what stands around the texts of records, some of which have their own tags."""
         record = self.record.format(name=element.name, content=self._members(element))
         parts = record.split(_SLOT)
-        for n in empty:
-            leaf = element.leaves[n]
-            before, after = self.leaf.format(name=leaf.name, content=_SLOT).split(_SLOT)
-            parts[n] = parts[n].removesuffix(before) + self.empty.format(name=leaf.name)
+        for n in bare:
+            before, after, _ = self._tags(element)[n]
+            parts[n] = parts[n].removesuffix(before)
             parts[n + 1] = parts[n + 1].removeprefix(after)
         first, *others, last = parts
         return _Around(first, [f"{last}{self.separator}{first}", *others], last)
+
+    @cache  # noqa: B019  # As above.
+    def _tags(self, element: Element) -> Sequence[tuple[str, str, str]]:
+        """Give what stands before and after each leaf's text, and what stands for an empty one."""
+        tags = []
+        for leaf in element.leaves:
+            before, after = self.leaf.format(name=leaf.name, content=_SLOT).split(_SLOT)
+            tags.append((before, after, self.empty.format(name=leaf.name)))
+        return tags
 
     def _members(self, group: Group) -> str:
         return self.separator.join(map(self._member, group.members))
@@ -190,17 +199,6 @@ class Syntax:
             return self.group.format(name=member.name, content=self._members(member))
         text = self.escape(member.text) if isinstance(member, Fixed) else _SLOT
         return (self.leaf if text else self.empty).format(name=member.name, content=text)
-
-    @cache  # noqa: B019  # As above.
-    def _empty_ones(self, element: Element) -> Sequence[tuple[str, str]]:
-        """Give for each leaf what to replace by what, where its text is empty.
-
-        No escaped text can look like an element without content.
-        """
-        return [
-            (self.leaf.format(name=leaf.name, content=""), self.empty.format(name=leaf.name))
-            for leaf in element.leaves
-        ]
 
 
 def carried_by_xml(text: str) -> str:
