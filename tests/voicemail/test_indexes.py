@@ -230,6 +230,23 @@ def test_a_small_accounts_list_is_not_looked_for_among_all_boxes(
     assert "voicemail_voicemailbox_pkey" not in indexes
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_a_foreign_organizations_boxes_are_not_looked_for_among_all(
+    crowd: Crowd, order: str
+) -> None:
+    carol = make_user("carol", Role.ACCOUNT_ADMIN, make_account())
+    session_id, _ = open_session(carol, now=timezone.now(), client_address=None, user_agent="")
+    api = ApiClient(session_id)
+
+    def browse() -> None:
+        reply = api.call("VoicemailboxBrowse", OrganizationId=crowd.organization_id, OrderBy=order)
+        assert reply.errors == [("OrganizationAuthorization.Required",)]
+
+    indexes = indexes_of(browse)
+    assert {index for index in indexes if index.startswith("voicemailbox_")}
+    assert "voicemail_voicemailbox_pkey" not in indexes
+
+
 @pytest.fixture
 def box(crowd: Crowd) -> Voicemailbox:
     """Give the box of a stranger in the crowd."""
