@@ -74,22 +74,25 @@ class WebServer:
         A worker keeps the connections that it has accepted, and now and then one accepts all that
         are opened at a time: half of the processors are idle then.
         """
-        workers = self.workers()
-        most = -(-number // len(workers))
+        most = -(-number // len(self.workers()))
         opened: list[socket.socket] = []
         while len(opened) < number:
-            connection = socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS)
-            held = [0] * len(workers)
-            while sum(held) <= len(opened):
-                time.sleep(0.001)
-                held = [_connections(pid, self.port) for pid in workers]
-            if max(held) > most:
-                connection.close()
-                while sum(_connections(pid, self.port) for pid in workers) > len(opened):
-                    time.sleep(0.001)
-            else:
-                opened.append(connection)
+            address = ("127.0.0.1", self.port)
+            opened.append(socket.create_connection(address, timeout=START_SECONDS))
+            if max(self._held(len(opened))) > most:
+                opened.pop().close()
+                self._held(len(opened))
         return opened
+
+    def _held(self, number: int) -> list[int]:
+        """Wait until the workers hold so many connections, and give how many each has."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            held = [_connections(pid, self.port) for pid in self.workers()]
+            if sum(held) == number:
+                return held
+            time.sleep(0.001)
+        raise SystemExit(f"The workers of a web server don't hold {number} connections.")
 
     def forget_peak(self) -> int:
         """Let the peak of the workers' memory begin anew; give what they hold now, in bytes."""

@@ -7,9 +7,7 @@ from io import BytesIO
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from django.conf import settings
-from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
-from django.db import reset_queries
 
 from voicemail_site.requests import Request
 
@@ -23,10 +21,6 @@ _CHUNKS_MAX_BYTES = 16 * 1024 * 1024
 
 _django = get_wsgi_application()
 _django.request_class = Request
-
-# It looks at all connections for the queries that only DEBUG keeps.
-if not settings.DEBUG:
-    request_started.disconnect(reset_queries)
 
 
 def _answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -208,18 +208,23 @@ WAYS: tuple[dict[str, Any], ...] = (
     {"Offset": 1_000},
     {"Offset": 1_000, "CalcFound": "false"},
 )
-OWNERS = pytest.mark.parametrize(
+OWNERS = pytest.mark.parametrize("parameter", ["AccountId", "OrganizationId"])
+
+
+def owner(organization: Organization, parameter: str) -> int:
+    """Give whose list is asked for by a parameter."""
+    return organization.account_id if parameter == "AccountId" else organization.pk
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+@pytest.mark.parametrize("is_missing", [False, True], ids=["foreign", "missing"])
+@pytest.mark.parametrize(
     ("parameter", "code"),
     [
         ("AccountId", "AccountAuthorization.Required"),
         ("OrganizationId", "OrganizationAuthorization.Required"),
     ],
 )
-
-
-@pytest.mark.parametrize("way", WAYS, ids=str)
-@pytest.mark.parametrize("is_missing", [False, True], ids=["foreign", "missing"])
-@OWNERS
 def test_a_foreign_account_or_organization_is_an_error_of_the_action(
     as_alice: ApiClient,
     other_organization: Organization,
@@ -229,11 +234,7 @@ def test_a_foreign_account_or_organization_is_an_error_of_the_action(
     way: dict[str, Any],
 ) -> None:
     make_voicemailbox(other_organization)
-    foreign: dict[str, Any] = {
-        "AccountId": other_organization.account_id,
-        "OrganizationId": other_organization.pk,
-    }
-    sent = way | {parameter: 2**40 if is_missing else foreign[parameter]}
+    sent = way | {parameter: 2**40 if is_missing else owner(other_organization, parameter)}
     reply = as_alice.call("VoicemailboxBrowse", **sent)
     assert reply.errors == [(code,)]
     assert reply.messages == ["Permission to perform the requested action has not been granted."]
@@ -246,32 +247,21 @@ def test_a_list_without_records_is_no_error(
     request: pytest.FixtureRequest,
     organization: Organization,
     parameter: str,
-    code: str,
     name: str,
     way: dict[str, Any],
 ) -> None:
-    own: dict[str, Any] = {
-        "AccountId": organization.account_id,
-        "OrganizationId": organization.pk,
-    }
     api = request.getfixturevalue(name)
-    assert ids(api.call("VoicemailboxBrowse", **{parameter: own[parameter]}, **way)) == []
+    sent = way | {parameter: owner(organization, parameter)}
+    assert ids(api.call("VoicemailboxBrowse", **sent)) == []
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
 @OWNERS
 def test_a_user_without_a_role_browses_nothing(
-    as_bob: ApiClient,
-    boxes: list[Voicemailbox],
-    parameter: str,
-    code: str,
-    way: dict[str, Any],
+    as_bob: ApiClient, boxes: list[Voicemailbox], parameter: str, way: dict[str, Any]
 ) -> None:
-    own: dict[str, Any] = {
-        "AccountId": boxes[0].account_id,
-        "OrganizationId": boxes[0].organization_id,
-    }
-    reply = as_bob.call("VoicemailboxBrowse", **{parameter: own[parameter]}, **way)
+    sent = way | {parameter: owner(boxes[0].organization, parameter)}
+    reply = as_bob.call("VoicemailboxBrowse", **sent)
     assert reply.errors == [("AccountAuthorization.Required",)]
 
 

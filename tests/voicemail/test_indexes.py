@@ -203,6 +203,13 @@ def test_the_first_page_of_every_list_is_read_along_an_index(
     assert int(attributes["Found"]) >= BIG
 
 
+def as_admin_of(account: Account) -> ApiClient:
+    """Log in as a new admin of an account."""
+    carol = make_user("carol", Role.ACCOUNT_ADMIN, account)
+    session_id, _ = open_session(carol, now=timezone.now(), client_address=None, user_agent="")
+    return ApiClient(session_id)
+
+
 @pytest.mark.usefixtures("crowd")
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("parent", ["AccountId", "OrganizationId"])
@@ -214,9 +221,7 @@ def test_a_small_accounts_list_is_not_looked_for_among_all_boxes(
     account = make_account()
     organization = make_organization(account)
     multiply(make_voicemailbox(organization, mailbox=7_000_000), 30, **NEXT_NUMBERS)
-    carol = make_user("carol", Role.ACCOUNT_ADMIN, account)
-    session_id, _ = open_session(carol, now=timezone.now(), client_address=None, user_agent="")
-    api = ApiClient(session_id)
+    api = as_admin_of(account)
     ids = {"AccountId": account.pk, "OrganizationId": organization.pk}
 
     def browse() -> None:
@@ -234,9 +239,7 @@ def test_a_small_accounts_list_is_not_looked_for_among_all_boxes(
 def test_a_foreign_organizations_boxes_are_not_looked_for_among_all(
     crowd: Crowd, order: str
 ) -> None:
-    carol = make_user("carol", Role.ACCOUNT_ADMIN, make_account())
-    session_id, _ = open_session(carol, now=timezone.now(), client_address=None, user_agent="")
-    api = ApiClient(session_id)
+    api = as_admin_of(make_account())
 
     def browse() -> None:
         reply = api.call("VoicemailboxBrowse", OrganizationId=crowd.organization_id, OrderBy=order)
